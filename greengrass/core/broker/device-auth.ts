@@ -1,0 +1,32 @@
+/**
+ * Who may connect to the local MQTT server: a client whose certificate is registered for a device of the group, under
+ * that device's thing name (V1: client id = thing name). TLS has proved that the peer holds the certificate's key.
+ */
+import { certificateIdOfArn, thingNameOf } from '../../model/arn.js';
+import type { GroupMember } from '../../model/group.js';
+
+/** The devices of a group, by certificate. Immutable. */
+export class DeviceList {
+  readonly #byCertificate = new Map<string, Map<string, string>>();
+
+  constructor(devices: readonly GroupMember[]) {
+    for (const { thingArn, certArn } of devices) {
+      const certificateId = certificateIdOfArn(certArn)?.toLowerCase();
+      const thingName = thingNameOf(thingArn);
+      if (certificateId === undefined || thingName === undefined) continue;
+      const things = this.#byCertificate.get(certificateId) ?? new Map<string, string>();
+      things.set(thingName, thingArn);
+      this.#byCertificate.set(certificateId, things);
+    }
+  }
+
+  /** True where the certificate belongs to some device of the group. */
+  knows(certificateId: string): boolean {
+    return this.#byCertificate.has(certificateId);
+  }
+
+  /** ARN of the device that this certificate and client id speak for, or undefined. */
+  identify(certificateId: string, clientId: string): string | undefined {
+    return this.#byCertificate.get(certificateId)?.get(clientId);
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * Target and source `cloud`. Outwards: routed messages go through the spooler to AWS IoT, first in, first out, each
+ * waiting for its PUBACK. Inwards: subjects with source `cloud` are subscribed to in the cloud, and what comes is
+ * routed with source `cloud`.
+ */
+import { join } from 'node:path';
+import { backoffMs } from '../../lib/backoff.js';
+import type { Logger } from '../../lib/log.js';
+import { CLOUD } from '../../model/subscription.js';
+import { isReserved } from '../../model/topic.js';
+import type { Component, Health } from '../component.js';
+import type { Endpoint } from '../router/endpoint.js';
+import type { Message } from '../router/message.js';
+import type { SubscriptionTable } from '../router/subscription-table.js';
+import type { CloudHandler } from './connection.js';
+import { DEFAULT_SPOOL, FileSpool, MemorySpool, type Spool, type SpoolSettings } from './spooler.js';
+
+/** What the endpoint needs of the connection. */
+export interface CloudConnection {
+  readonly connected: boolean;
+  onConnected(listener: () => void): void;
+  subscribe(filter: string, handler: CloudHandler): void;
+  unsubscribe(filter: string, handler: CloudHandler): void;
+  publish(topic: string, payload: Buffer, qos: 0 | 1): Promise<void>;
+}
+
+export interface CloudEndpointOptions {
+  readonly connection: CloudConnection;
+  /** A message came from the cloud. */
+  readonly onMessage: (message: Message) => void;
+  readonly writeDirectory: string;
+  readonly logger: Logger;
+}
+
+export class CloudEndpoint implements Endpoint, Component {
+  readonly name = 'GGCloudSpooler';
+  readonly #options: CloudEndpointOptions;
+  readonly #receive: CloudHandler;
+  readonly #filters = new Set<string>();
+  #settings: SpoolSettings = DEFAULT_SPOOL;
+  #spool: Spool | undefined;
+  #sending = false;
+  #stopped = true;
+  #attempt = 0;
+  #retry: NodeJS.Timeout | undefined;
+  #dropped = 0;
+
+  constructor(options: CloudEndpointOptions) {
+    this.#options = options;
+    this.#receive = (topic, payload) => options.onMessage({ source: CLOUD, topic, payload, qos: 0 });
+    options.connection.onConnected(() => this.#send());
+  }
+
+  async start(): Promise<void> {
+    if (!this.#stopped) return;
+    this.#stopped = false;
+    this.#spool = this.#open(this.#settings);
+    this.#send();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#retry);
+    this.#spool?.close();
+    this.#spool = undefined;
+  }
+
+  health(): Health {
+    return this.#spool ? { healthy: true } : { healthy: false, reason: 'the spool is not open' };
+  }
+
+  /** Messages that wait for the cloud, and how many had to give way since the start. */
+  get waiting(): { messages: number; bytes: number; dropped: number } {
+    return { messages: this.#spool?.length ?? 0, bytes: this.#spool?.bytes ?? 0, dropped: this.#dropped };
+  }
+
+  /** A deployment changed the spooler's settings. What waits moves along in order. */
+  configure(settings: SpoolSettings): void {
+    const same = settings.storage === this.#settings.storage && settings.maxBytes === this.#settings.maxBytes;
+    this.#settings = settings;
+    if (same || this.#stopped) return;
+    const old = this.#spool;
+    if (settings.storage === 'FileSystem' && old instanceof FileSpool) old.close();
+    const next = this.#open(settings);
+    this.#spool = next;
+    if (!old || (old instanceof FileSpool && next instanceof FileSpool)) return;
+    for (let message = old.first(); message; message = old.first()) {
+      next.push(message.topic, message.payload);
+      old.remove(message.id);
+    }
+    old.close();
+  }
+
+  /** Subjects with source `cloud`; only what changed is subscribed or unsubscribed. */
+  setTable(table: SubscriptionTable): void {
+    const wanted = new Set(table.subjectsFrom(CLOUD).filter((filter) => !isReserved(filter)));
+    const { connection } = this.#options;
+    for (const filter of this.#filters) {
+      if (wanted.has(filter)) continue;
+      connection.unsubscribe(filter, this.#receive);
+      this.#filters.delete(filter);
+    }
+    for (const filter of wanted) {
+      if (this.#filters.has(filter)) continue;
+      connection.subscribe(filter, this.#receive);
+      this.#filters.add(filter);
+    }
+  }
+
+  deliver({ topic, payload }: Message): boolean {
+    if (!this.#spool) return false;
+    try {
+      const dropped = this.#spool.push(topic, payload);
+      if (dropped > 0) {
+        if (this.#dropped === 0) {
+          this.#options.logger.warn(
+            { maxBytes: this.#settings.maxBytes },
+            'Spool is full; the oldest messages give way.',
+          );
+        }
+        this.#dropped += dropped;
+      }
+    } catch (error) {
+      this.#options.logger.error(
+        { topic, reason: (error as Error).message },
+        'Message could not be spooled.',
+      );
+      return false;
+    }
+    this.#send();
+    return true;
+  }
+
+  #open({ storage, maxBytes }: SpoolSettings): Spool {
+    if (storage === 'Memory') return new MemorySpool(maxBytes);
+    return new FileSpool(join(this.#options.writeDirectory, 'var', 'state', 'spooler.db'), maxBytes);
+  }
+
+  /** Sends what waits, until nothing does or the cloud is away. One of it runs at a time. */
+  #send(): void {
+    if (this.#sending || this.#stopped) return;
+    this.#sending = true;
+    void this.#sendAll().finally(() => {
+      this.#sending = false;
+    });
+  }
+
+  async #sendAll(): Promise<void> {
+    const { connection, logger } = this.#options;
+    while (connection.connected && !this.#stopped) {
+      const spool = this.#spool;
+      const message = spool?.first();
+      if (!spool || !message) return;
+      try {
+        await connection.publish(message.topic, message.payload, 1);
+        this.#attempt = 0;
+        if (spool === this.#spool) spool.remove(message.id);
+        else this.#spool?.remove(message.id);
+      } catch (error) {
+        logger.error(
+          { topic: message.topic, errorString: (error as Error).message },
+          'Cloud messaging error: Error occurred while trying to publish a message.',
+        );
+        const delayMs = backoffMs(this.#attempt++, { baseMs: 200, maxMs: 30_000 });
+        clearTimeout(this.#retry);
+        this.#retry = setTimeout(() => this.#send(), delayMs);
+        return;
+      }
+    }
+  }
+}

@@ -1,0 +1,17 @@
+/** Target `GGShadowService` of subscriptions: a message on a shadow topic becomes an operation. */
+import { parseShadowTopic } from '../../model/topic.js';
+import type { Endpoint } from '../router/endpoint.js';
+import type { Message } from '../router/message.js';
+import type { ShadowService } from './shadow-service.js';
+
+export class ShadowEndpoint implements Endpoint {
+  constructor(private readonly service: ShadowService) {}
+
+  deliver({ topic, payload }: Message): boolean {
+    const request = parseShadowTopic(topic);
+    if (!request || request.kind !== undefined) return false;
+    // Not inside the sender's call: the answers are routed messages of their own.
+    setImmediate(() => this.service.request(request.thingName, request.operation, payload));
+    return true;
+  }
+}
