@@ -140,17 +140,15 @@ export class CloudEndpoint implements Endpoint, Component {
   #send(): void {
     if (this.#sending || this.#stopped) return;
     this.#sending = true;
-    void this.#sendAll().finally(() => {
-      this.#sending = false;
-    });
+    void this.#sendAll();
   }
 
   async #sendAll(): Promise<void> {
     const { connection, logger } = this.#options;
-    while (connection.connected && !this.#stopped) {
+    for (;;) {
       const spool = this.#spool;
-      const message = spool?.first();
-      if (!spool || !message) return;
+      const message = connection.connected && !this.#stopped ? spool?.first() : undefined;
+      if (!spool || !message) break;
       try {
         await connection.publish(message.topic, message.payload, 1);
         this.#attempt = 0;
@@ -164,8 +162,10 @@ export class CloudEndpoint implements Endpoint, Component {
         const delayMs = backoffMs(this.#attempt++, { baseMs: 200, maxMs: 30_000 });
         clearTimeout(this.#retry);
         this.#retry = setTimeout(() => this.#send(), delayMs);
-        return;
+        break;
       }
     }
+    // In the same turn as the look that found nothing to send, so that no message can slip in between.
+    this.#sending = false;
   }
 }

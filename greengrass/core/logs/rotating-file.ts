@@ -1,0 +1,74 @@
+/**
+ * A log file that stays inside its space: when the next line would not fit, the file becomes `<name>.1`, and the old
+ * `.1` goes; each of the two takes half of the space. A log never stops the program: what can't be written is counted.
+ */
+import { closeSync, existsSync, fstatSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+export class RotatingFile {
+  #fd: number | undefined;
+  #size = 0;
+  #lost = 0;
+  #checkedAt = 0;
+
+  constructor(
+    readonly path: string,
+    private maxBytes: number,
+  ) {}
+
+  /** Space for this file and its predecessor together, in bytes. */
+  setSpace(maxBytes: number): void {
+    this.maxBytes = maxBytes;
+  }
+
+  /** Lines that could not be written (full disk, …). */
+  get lost(): number {
+    return this.#lost;
+  }
+
+  write(line: string): void {
+    const bytes = Buffer.from(line);
+    try {
+      this.#reopenIfMoved();
+      if (this.#fd !== undefined && this.#size > 0 && this.#size + bytes.length > this.maxBytes / 2)
+        this.#rotate();
+      const fd = this.#fd ?? this.#open();
+      for (let written = 0; written < bytes.length; ) written += writeSync(fd, bytes, written);
+      this.#size += bytes.length;
+    } catch {
+      this.#lost += 1;
+      this.close();
+    }
+  }
+
+  close(): void {
+    if (this.#fd === undefined) return;
+    const fd = this.#fd;
+    this.#fd = undefined;
+    try {
+      closeSync(fd);
+    } catch {
+      // The descriptor is gone either way.
+    }
+  }
+
+  #open(): number {
+    mkdirSync(dirname(this.path), { recursive: true, mode: 0o700 });
+    const fd = openSync(this.path, 'a', 0o600);
+    this.#fd = fd;
+    this.#size = fstatSync(fd).size;
+    return fd;
+  }
+
+  #rotate(): void {
+    this.close();
+    renameSync(this.path, `${this.path}.1`);
+  }
+
+  /** Somebody may have deleted the file or its folder (V1's reset does); looked at once in a while. */
+  #reopenIfMoved(): void {
+    if (this.#fd === undefined || Date.now() - this.#checkedAt < 1000) return;
+    this.#checkedAt = Date.now();
+    if (!existsSync(this.path)) this.close();
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * HTTPS to the Greengrass service with the core's certificate: the requests of WIRE.md §2. Answers are bounded;
+ * what may pass (network, 5xx, 429) is tried again with back-off, what will not is told at once.
+ */
+import { createWriteStream, existsSync, mkdirSync, statSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { Agent, request } from 'node:https';
+import { dirname } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { backoffMs } from '../lib/backoff.js';
+import { check, checkJson, z } from '../lib/check.js';
+import type { Logger } from '../lib/log.js';
+
+const MAX_DOCUMENT_BYTES = 16 * 1024 * 1024;
+const MAX_ANSWER_BYTES = 1024 * 1024;
+const ATTEMPTS = 5;
+/** A server that says nothing for so long is gone. */
+const IDLE_TIMEOUT_MS = 20_000;
+
+/** A request to the service failed. `recoverable`: trying again later may help. */
+export class ServiceError extends Error {
+  override readonly name = 'ServiceError';
+  constructor(
+    message: string,
+    readonly recoverable: boolean,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+const connectivity = z.object({
+  Id: z.string().optional(),
+  HostAddress: z.string().optional(),
+  PortNumber: z.number().optional(),
+  Metadata: z.string().optional(),
+});
+export type ConnectivityEndpoint = z.output<typeof connectivity>;
+
+const connectivityAnswer = z.object({ ConnectivityInfo: z.array(connectivity).default([]) });
+const certificateAnswer = z.object({ certificatePem: z.string(), caPem: z.string(), expiresAt: z.string() });
+export type SignedCertificate = z.output<typeof certificateAnswer>;
+
+export interface ServiceClientOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly caPem: string;
+  readonly certPem: string;
+  readonly keyPem: string;
+  readonly logger: Logger;
+  /** First delay between attempts in ms. */
+  readonly retryBaseMs?: number;
+}
+
+interface Call {
+  readonly method: 'GET' | 'POST' | 'PUT';
+  readonly path: string;
+  readonly headers?: Record<string, string>;
+  readonly body?: string;
+}
+
+export class ServiceClient {
+  readonly #options: ServiceClientOptions;
+  readonly #agent: Agent;
+
+  constructor(options: ServiceClientOptions) {
+    this.#options = options;
+    const { caPem: ca, certPem: cert, keyPem: key, port } = options;
+    this.#agent = new Agent({
+      keepAlive: true,
+      maxSockets: 4,
+      ca,
+      cert,
+      key,
+      ...(port === 443 ? { ALPNProtocols: ['x-amzn-http-ca'] } : {}),
+    });
+  }
+
+  /** The group document's exact bytes. */
+  groupDocument(groupId: string, deploymentId: string): Promise<Buffer> {
+    const path = `${deploymentPath(groupId, deploymentId)}`;
+    return this.#retry(() => this.#answer({ method: 'GET', path }, MAX_DOCUMENT_BYTES));
+  }
+
+  /** Fetches the zip into `file`, going on behind what the file holds already. The caller checks its digest. */
+  downloadArtifact(groupId: string, deploymentId: string, sha256Hex: string, file: string): Promise<void> {
+    mkdirSync(dirname(file), { recursive: true });
+    const path = `${deploymentPath(groupId, deploymentId)}/artifacts/lambda/${encodeURIComponent(sha256Hex)}`;
+    return this.#retry(() => this.#download(path, file));
+  }
+
+  async createServerCertificate(groupId: string, csr: string): Promise<SignedCertificate> {
+    const path = `/greengrass/groups/${encodeURIComponent(groupId)}/certificates`;
+    const body = JSON.stringify({ csr });
+    const text = await this.#retry(() => this.#answer({ method: 'POST', path, body }));
+    return checkJson(certificateAnswer, text.toString('utf8'), `answer of POST ${path}`);
+  }
+
+  async connectivityInfo(thingName: string): Promise<ConnectivityEndpoint[]> {
+    const path = connectivityPath(thingName);
+    const text = await this.#retry(() => this.#answer({ method: 'GET', path }));
+    return checkJson(connectivityAnswer, text.toString('utf8'), `answer of GET ${path}`).ConnectivityInfo;
+  }
+
+  async updateConnectivityInfo(thingName: string, endpoints: readonly ConnectivityEndpoint[]): Promise<void> {
+    const body = JSON.stringify({ ConnectivityInfo: endpoints });
+    await this.#retry(() => this.#answer({ method: 'PUT', path: connectivityPath(thingName), body }));
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  async #retry<T>(attempt: () => Promise<T>): Promise<T> {
+    for (let count = 0; ; count++) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!(error instanceof ServiceError) || !error.recoverable || count + 1 >= ATTEMPTS) throw error;
+        const delayMs = backoffMs(count, { baseMs: this.#options.retryBaseMs ?? 500, maxMs: 10_000 });
+        this.#options.logger.warn(
+          { reason: error.message, retryInMs: delayMs },
+          'Request to the service failed.',
+        );
+        await new Promise((wake) => setTimeout(wake, delayMs));
+      }
+    }
+  }
+
+  async #answer(call: Call, maxBytes = MAX_ANSWER_BYTES): Promise<Buffer> {
+    const response = await this.#send(call);
+    const body = await readBody(response, maxBytes, this.#name(call));
+    if (response.statusCode === 200) return body;
+    throw this.#refusal(call, response.statusCode ?? 0, body);
+  }
+
+  async #download(path: string, file: string): Promise<void> {
+    const have = existsSync(file) ? statSync(file).size : 0;
+    const call: Call = { method: 'GET', path, ...(have > 0 ? { headers: { range: `bytes=${have}-` } } : {}) };
+    const response = await this.#send(call);
+    // 416: the file holds all there is (or more, which its digest will show).
+    if (response.statusCode === 416) {
+      response.resume();
+      return;
+    }
+    if (response.statusCode !== 200 && response.statusCode !== 206) {
+      throw this.#refusal(
+        call,
+        response.statusCode ?? 0,
+        await readBody(response, MAX_ANSWER_BYTES, this.#name(call)),
+      );
+    }
+    const flags = response.statusCode === 206 ? 'a' : 'w';
+    try {
+      await pipeline(response, createWriteStream(file, { flags, flush: true }));
+    } catch (error) {
+      throw new ServiceError(`${this.#name(call)} broke off: ${(error as Error).message}`, true, {
+        cause: error,
+      });
+    }
+  }
+
+  #send(call: Call): Promise<IncomingMessage> {
+    const { host, port } = this.#options;
+    return new Promise((resolve, reject) => {
+      const headers = {
+        ...call.headers,
+        ...(call.body === undefined
+          ? {}
+          : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(call.body)) }),
+      };
+      const outgoing = request({
+        host,
+        port,
+        agent: this.#agent,
+        method: call.method,
+        path: call.path,
+        headers,
+      });
+      outgoing.setTimeout(IDLE_TIMEOUT_MS, () => outgoing.destroy(new Error('timed out')));
+      outgoing.once('response', resolve);
+      outgoing.once('error', (error) =>
+        reject(new ServiceError(`${this.#name(call)} failed: ${error.message}`, true, { cause: error })),
+      );
+      outgoing.end(call.body);
+    });
+  }
+
+  #refusal(call: Call, status: number, body: Buffer): ServiceError {
+    let reason = body.toString('utf8').slice(0, 300);
+    try {
+      reason = check(z.object({ errorMessage: z.string() }), JSON.parse(reason), 'error').errorMessage;
+    } catch {
+      // Not one of the service's own errors (a proxy's page, say): shown as it came.
+    }
+    const recoverable = status >= 500 || status === 429 || status === 408;
+    return new ServiceError(`${this.#name(call)} was answered with ${status}: ${reason}`, recoverable);
+  }
+
+  #name({ method, path }: Call): string {
+    return `${method} https://${this.#options.host}:${this.#options.port}${path}`;
+  }
+}
+
+function deploymentPath(groupId: string, deploymentId: string): string {
+  return `/greengrass/groups/${encodeURIComponent(groupId)}/deployments/${encodeURIComponent(deploymentId)}`;
+}
+
+function connectivityPath(thingName: string): string {
+  return `/greengrass/connectivityInfo/thing/${encodeURIComponent(thingName)}`;
+}
+
+async function readBody(response: IncomingMessage, maxBytes: number, name: string): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of response as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > maxBytes) {
+        response.destroy();
+        throw new ServiceError(`${name}: the answer is larger than ${maxBytes} bytes`, false);
+      }
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof ServiceError) throw error;
+    throw new ServiceError(`${name} broke off: ${(error as Error).message}`, true, { cause: error });
+  }
+  return Buffer.concat(chunks);
+}
