@@ -1,0 +1,49 @@
+/** The API's HTTP server. TLS, where it is wanted, is a proxy's business in front of it. */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createApp } from './app.js';
+import type { ApiContext } from './context.js';
+
+export interface ApiServerOptions {
+  readonly host: string;
+  /** 0: a free one. */
+  readonly port: number;
+}
+
+export class ApiServer {
+  readonly #server: Server;
+  readonly #options: ApiServerOptions;
+
+  constructor(context: ApiContext, options: ApiServerOptions) {
+    this.#options = options;
+    this.#server = createServer({ keepAliveTimeout: 65_000 }, createApp(context));
+  }
+
+  /** Resolves once requests are served; rejects where the address can't be had. */
+  start(): Promise<void> {
+    const { host, port } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host, port }, () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
+  }
+
+  /** Idempotent. Requests under way are answered; after two seconds what is left is cut. */
+  async stop(): Promise<void> {
+    if (!this.#server.listening) return;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.closeIdleConnections();
+    const timer = setTimeout(() => this.#server.closeAllConnections(), 2000);
+    await closed;
+    clearTimeout(timer);
+  }
+
+  /** The port in use; 0 before the start. */
+  get port(): number {
+    const address: AddressInfo | string | null = this.#server.address();
+    return typeof address === 'object' && address !== null ? address.port : 0;
+  }
+}

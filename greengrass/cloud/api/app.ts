@@ -1,0 +1,157 @@
+/**
+ * The API as an Express app: every request gets an id, is told to its service, is proven to be its caller's, is read
+ * up to its limit, and then meets its operation. A refusal is answered in the service's own shape.
+ */
+import { randomUUID } from 'node:crypto';
+import express, { type NextFunction, type Request, type Response } from 'express';
+import { CheckError } from '../../lib/check.js';
+import { authenticator } from './authentication.js';
+import { ClientTokens } from './client-tokens.js';
+import { connectivityOperations } from './connectivity-info.js';
+import type { ApiContext } from './context.js';
+import { definitionOperations } from './definitions.js';
+import { deploymentOperations } from './deployments.js';
+import { ApiError, refusal } from './errors.js';
+import { authorityOperations } from './group-certificate-authorities.js';
+import { groupOperations } from './groups.js';
+import { certificateOperations } from './iot-certificates.js';
+import { dataOperations } from './iot-data.js';
+import { policyOperations } from './iot-policies.js';
+import { thingOperations } from './iot-things.js';
+import { aliasOperations } from './lambda-aliases.js';
+import { codeOperation } from './lambda-code.js';
+import { functionOperations } from './lambda-functions.js';
+import { Call, type Operation, Reply } from './operation.js';
+import { roleOperations } from './roles.js';
+import { serviceOf } from './services.js';
+import { stsOperation } from './sts.js';
+import { tagOperations } from './tags.js';
+
+/** Every operation that is served. */
+export function operations(context: ApiContext): Operation[] {
+  return [
+    ...groupOperations(context),
+    ...definitionOperations(context),
+    ...deploymentOperations(context),
+    ...authorityOperations(context),
+    ...connectivityOperations(context),
+    ...roleOperations(context),
+    ...tagOperations(context),
+    ...thingOperations(context),
+    ...certificateOperations(context),
+    ...policyOperations(context),
+    ...dataOperations(context),
+    ...functionOperations(context),
+    ...aliasOperations(context),
+    codeOperation(context),
+    stsOperation(context),
+  ];
+}
+
+export function createApp(context: ApiContext): express.Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.enable('case sensitive routing');
+  const authenticate = authenticator(context);
+  const tokens = new ClientTokens(context.store.tokens);
+  const router = express.Router({ caseSensitive: true });
+  for (const operation of operations(context)) {
+    const handlers = operation.isPublic ? [] : [authenticate];
+    const paths = typeof operation.path === 'string' ? [operation.path] : [...operation.path];
+    const method = operation.method.toLowerCase() as 'get' | 'post' | 'put' | 'patch' | 'delete';
+    router[method](paths, ...handlers, (request, response) => serve(operation, tokens, request, response));
+  }
+  app.use((_request, response, next) => {
+    response.set('x-amzn-RequestId', randomUUID());
+    next();
+  });
+  app.use(router);
+  app.use(authenticate, (request) => {
+    throw refusal('UnknownOperationException', `There is no operation ${request.method} ${request.path}`);
+  });
+  app.use((error: unknown, request: Request, response: Response, next: NextFunction) => {
+    if (response.headersSent) return next(error);
+    refuse(context, error, request, response);
+  });
+  return app;
+}
+
+async function serve(operation: Operation, tokens: ClientTokens, request: Request, response: Response) {
+  const body: unknown = request.body;
+  const call = new Call(request, Buffer.isBuffer(body) ? body : Buffer.alloc(0));
+  const token = operation.isIdempotent ? call.header('x-amzn-client-token') : undefined;
+  const answer =
+    token === undefined
+      ? await operation.handle(call)
+      : await tokens.once(
+          { operation: operation.name, token, url: request.url, body: call.body },
+          async () => {
+            const made = await operation.handle(call);
+            return made instanceof Reply ? undefined : made;
+          },
+        );
+  response.status(operation.status ?? 200);
+  if (answer instanceof Reply) sendReply(response, answer);
+  else if (answer === undefined) response.end();
+  else response.type('application/json').end(JSON.stringify(answer));
+}
+
+function sendReply(response: Response, { contentType, body, lengthBytes }: Reply): void {
+  response.set('content-type', contentType);
+  if (lengthBytes !== undefined) response.set('content-length', String(lengthBytes));
+  if (typeof body === 'string' || body instanceof Uint8Array) {
+    response.end(body);
+    return;
+  }
+  // The head is out: a broken file or a client that has gone can only end the connection.
+  body.on('error', () => response.destroy());
+  response.on('close', () => {
+    if ('destroy' in body && typeof body.destroy === 'function') body.destroy();
+  });
+  body.pipe(response);
+}
+
+function refuse(context: ApiContext, error: unknown, request: Request, response: Response): void {
+  const service = serviceOf(request.path);
+  const requestId = String(response.getHeader('x-amzn-RequestId'));
+  const answer = asApiError(error, service.badRequest);
+  if (answer.status >= 500) {
+    context.log.error(
+      { err: error, method: request.method, path: request.path, requestId },
+      'request failed',
+    );
+  } else {
+    const { status, type, message } = answer;
+    context.log.debug(
+      { method: request.method, path: request.path, status, type, message },
+      'request refused',
+    );
+  }
+  if (answer.type !== undefined) response.set('x-amzn-ErrorType', answer.type);
+  response.status(answer.status).set('content-type', service.contentType);
+  response.end(service.renderError(answer.type, answer.message, requestId));
+}
+
+type BadRequestType = ReturnType<typeof serviceOf>['badRequest'];
+
+function asApiError(error: unknown, badRequest: BadRequestType): ApiError {
+  if (error instanceof ApiError) return error;
+  if (error instanceof CheckError) return refusal(badRequest, cut(error.message));
+  // Errors of Express and of its body reader carry a status: a path that can't be decoded, a body that is too long.
+  const status = error instanceof Error && 'status' in error ? Number(error.status) : 500;
+  const message = error instanceof Error ? error.message : String(error);
+  if (status === 413)
+    return refusal('RequestEntityTooLargeException', `The request is too large: ${message}`);
+  if (status === 415) return refusal('UnsupportedMediaTypeException', message);
+  if (status >= 400 && status < 500) return refusal(badRequest, message);
+  return refusal(
+    'InternalFailure',
+    'The request failed for a reason of our own. See the log of greengrass-cloud.',
+  );
+}
+
+/** A body with ten thousand wrong members has ten thousand problems; an error is for reading. */
+function cut(message: string): string {
+  return message.length <= 4096 ? message : `${message.slice(0, 4096)}…`;
+}

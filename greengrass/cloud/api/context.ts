@@ -1,0 +1,60 @@
+/** What the API needs of the rest of the cloud. cloud/service.ts puts it together. */
+import type { Logger } from '../../lib/log.js';
+import type { CertifiedKey } from '../../lib/x509.js';
+import type { ArtifactStore, Deployment, GroupAuthority, Store } from '../store/store.js';
+
+/** Certificate authorities of groups. */
+export interface GroupAuthorities {
+  /** Makes a new one, which becomes the active one. */
+  create(groupId: string): Promise<GroupAuthority>;
+  /** The active one first. */
+  list(groupId: string): Promise<GroupAuthority[]>;
+  /** The active one; made where the group has none. */
+  ensure(groupId: string): Promise<GroupAuthority>;
+}
+
+/** Builds deployments and tells cores of them. Both settle once the deployment is no longer Building. */
+export interface Deployer {
+  deploy(deployment: Deployment): Promise<void>;
+  reset(deployment: Deployment): Promise<void>;
+}
+
+/** Answer of the shadow service: the body is that of the accepted or rejected message. */
+export interface ShadowAnswer {
+  readonly accepted: boolean;
+  readonly body: Buffer;
+  /** 200, or AWS IoT's code of the refusal. */
+  readonly code: number;
+}
+
+/** Payloads of get and delete may be left out; they can hold a client token. */
+export interface Shadows {
+  get(thingName: string, payload?: Buffer): Promise<ShadowAnswer>;
+  update(thingName: string, payload: Buffer): Promise<ShadowAnswer>;
+  delete(thingName: string, payload?: Buffer): Promise<ShadowAnswer>;
+}
+
+/** The cloud's MQTT server. */
+export interface Messages {
+  publish(topic: string, payload: Buffer, qos: 0 | 1): Promise<void>;
+  /** Ends the connections that were made with the certificate. */
+  disconnectCertificate(certificateId: string): void;
+  readonly port: number;
+}
+
+export interface ApiContext {
+  readonly store: Store;
+  readonly artifacts: ArtifactStore;
+  readonly region: string;
+  readonly accountId: string;
+  readonly authorities: GroupAuthorities;
+  readonly deployer: Deployer;
+  readonly shadows: Shadows;
+  readonly messages: Messages;
+  /** Signs the certificates that CreateKeysAndCertificate and CreateCertificateFromCsr hand out. */
+  readonly certificateIssuer: CertifiedKey;
+  /** Signs the addresses that GetFunction gives for a function's code. */
+  readonly codeLocationKey: Uint8Array;
+  readonly auth: 'sigv4' | 'none';
+  readonly log: Logger;
+}

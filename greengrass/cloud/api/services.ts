@@ -1,0 +1,102 @@
+/** The AWS services that answer on the one address: told apart by path, checked against the name in the signature. */
+import type { ApiErrorType } from './errors.js';
+
+export interface Service {
+  readonly name: string;
+  /** Names that a signature's scope may carry. */
+  readonly signingNames: readonly string[];
+  /** Largest request body in bytes. */
+  readonly bodyLimitBytes: number;
+  /** The type of "this request breaks a rule of form". */
+  readonly badRequest: ApiErrorType;
+  /** Body of an error. */
+  renderError(type: string | undefined, message: string, requestId: string): string;
+  readonly contentType: string;
+}
+
+const KB = 1024;
+const MB = 1024 * KB;
+
+function jsonService(
+  fields: Pick<Service, 'name' | 'signingNames' | 'bodyLimitBytes' | 'badRequest'>,
+  body: (message: string) => object,
+): Service {
+  return {
+    ...fields,
+    contentType: 'application/json',
+    renderError: (_type, message) => JSON.stringify(body(message)),
+  };
+}
+
+const GREENGRASS = jsonService(
+  {
+    name: 'greengrass',
+    signingNames: ['greengrass'],
+    bodyLimitBytes: 6 * MB,
+    badRequest: 'BadRequestException',
+  },
+  (message) => ({ Message: message }),
+);
+
+/** Clients up to the end of 2022 (Debian's awscli among them) sign AWS IoT as execute-api. */
+const IOT = jsonService(
+  {
+    name: 'iot',
+    signingNames: ['iot', 'execute-api'],
+    bodyLimitBytes: 256 * KB,
+    badRequest: 'InvalidRequestException',
+  },
+  (message) => ({ message }),
+);
+
+const IOT_DATA = jsonService(
+  {
+    name: 'iotdata',
+    signingNames: ['iotdata', 'iotdevicegateway'],
+    bodyLimitBytes: 128 * KB,
+    badRequest: 'InvalidRequestException',
+  },
+  (message) => ({ message }),
+);
+
+/** A zip of 50 MB grows by a third in base64. */
+const LAMBDA = jsonService(
+  {
+    name: 'lambda',
+    signingNames: ['lambda'],
+    bodyLimitBytes: 70 * MB,
+    badRequest: 'InvalidParameterValueException',
+  },
+  (message) => ({ Type: 'User', message, Message: message }),
+);
+
+const STS: Service = {
+  name: 'sts',
+  signingNames: ['sts'],
+  bodyLimitBytes: 64 * KB,
+  badRequest: 'InvalidAction',
+  contentType: 'text/xml',
+  renderError: (type, message, requestId) =>
+    `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type><Code>${escapeXml(
+      type ?? 'InvalidRequest',
+    )}</Code><Message>${escapeXml(message)}</Message></Error><RequestId>${requestId}</RequestId></ErrorResponse>`,
+};
+
+const SHADOW_PATH = /^\/things\/[^/]+\/shadow\/?$/;
+
+/** The service that a path belongs to. AWS IoT keeps its paths at the top, so what is nobody else's is AWS IoT's. */
+export function serviceOf(path: string): Service {
+  if (path.startsWith('/greengrass/') || path.startsWith('/tags/')) return GREENGRASS;
+  if (path.startsWith('/2015-03-31/') || path.startsWith('/lambda-code/')) return LAMBDA;
+  if (path.startsWith('/topics/') || SHADOW_PATH.test(path)) return IOT_DATA;
+  if (path === '/' || path === '') return STS;
+  return IOT;
+}
+
+export function escapeXml(text: string): string {
+  return text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('"', '&quot;');
+}

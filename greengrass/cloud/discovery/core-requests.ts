@@ -1,0 +1,166 @@
+/** What a core asks for with its certificate: its deployment, code, server certificate, connectivity (WIRE.md §2). */
+import { CheckError, checkJson, z } from '../../lib/check.js';
+import { thingArn } from '../../model/arn.js';
+import { RequestRefused } from '../authority/group-authorities.js';
+import { mayDo } from '../iot/device-identity.js';
+import type { Deployment } from '../store/store.js';
+import { type Answer, type Call, HttpRefusal, json } from './call.js';
+import type { DeviceHttpsOptions, Route } from './https-server.js';
+
+/** V1 keeps ten endpoints of a core. */
+const MAX_ENDPOINTS = 10;
+
+const csrBody = z.object({ csr: z.string().max(16_384) });
+const connectivityBody = z.object({
+  ConnectivityInfo: z.array(
+    z.object({
+      Id: z.string().max(256).optional(),
+      HostAddress: z.string().max(253).optional(),
+      PortNumber: z.number().int().min(0).max(65535).optional(),
+      Metadata: z.string().max(1024).optional(),
+    }),
+  ),
+});
+
+export function coreRoutes(options: DeviceHttpsOptions): Route[] {
+  const route = (
+    method: string,
+    path: RegExp,
+    handle: (o: DeviceHttpsOptions, call: Call) => Promise<Answer>,
+  ): Route => ({
+    method,
+    path,
+    handle: (call) => handle(options, call),
+  });
+  const deployment = '/greengrass/groups/([^/]+)/deployments/([^/]+)';
+  const connectivity = /^\/greengrass\/connectivityInfo\/thing\/([^/]+)$/;
+  return [
+    route('GET', new RegExp(`^${deployment}$`), groupDocument),
+    route('GET', new RegExp(`^${deployment}/artifacts/lambda/([0-9a-f]{64})$`), artifact),
+    route('POST', /^\/greengrass\/groups\/([^/]+)\/certificates$/, serverCertificate),
+    route('GET', connectivity, getConnectivity),
+    route('PUT', connectivity, putConnectivity),
+    // V1's data plane knew the update as a POST.
+    route('POST', connectivity, putConnectivity),
+  ];
+}
+
+/** The peer's certificate must be that of the thing, and its policies must allow the action. */
+async function authorize(
+  options: DeviceHttpsOptions,
+  certificateId: string,
+  thingName: string | undefined,
+  action: string,
+  resource: string,
+): Promise<void> {
+  const { store } = options;
+  const isThing = thingName !== undefined && (await store.things.thingsOf(certificateId)).includes(thingName);
+  const request = { action, resource, variables: { clientId: thingName ?? '', thingName: thingName ?? '' } };
+  if (!isThing || !(await mayDo(store, certificateId, request))) {
+    throw new HttpRefusal(403, `Forbidden: the certificate may not ${action} on ${resource}`);
+  }
+}
+
+async function findDeployment(
+  options: DeviceHttpsOptions,
+  call: Call,
+  action: string,
+): Promise<Deployment & { document: string }> {
+  const { store, region, accountId } = options;
+  const [groupId = '', deploymentId = ''] = call.parameters;
+  const deployment = await store.deployments.find(groupId, deploymentId);
+  const resource = `arn:aws:greengrass:${region}:${accountId}:/greengrass/groups/${groupId}/deployments/${deploymentId}`;
+  await authorize(options, call.certificateId, deployment?.coreThingName, action, resource);
+  if (!deployment?.document) throw new HttpRefusal(404, `Deployment '${deploymentId}' does not exist.`);
+  return { ...deployment, document: deployment.document };
+}
+
+async function groupDocument(options: DeviceHttpsOptions, call: Call): Promise<Answer> {
+  const { document } = await findDeployment(options, call, 'greengrass:GetDeployment');
+  return { status: 200, body: Buffer.from(document) };
+}
+
+async function artifact(options: DeviceHttpsOptions, call: Call): Promise<Answer> {
+  const { document } = await findDeployment(options, call, 'greengrass:GetDeploymentArtifacts');
+  const digest = call.parameters[2] as string;
+  const size = document.includes(`/artifacts/lambda/${digest}"`)
+    ? await options.artifacts.size(digest)
+    : undefined;
+  if (size === undefined) throw new HttpRefusal(404, `artifact ${digest} is not part of the deployment`);
+  const start = startOfRange(call.range);
+  if (start > 0 && start >= size) {
+    return { status: 416, headers: [['content-range', `bytes */${size}`]], body: Buffer.alloc(0) };
+  }
+  return {
+    status: start > 0 ? 206 : 200,
+    contentType: 'application/zip',
+    headers: [
+      ['etag', `"${digest}"`],
+      ['accept-ranges', 'bytes'],
+      ...(start > 0 ? [['content-range', `bytes ${start}-${size - 1}/${size}`] as const] : []),
+    ],
+    stream: { length: size - start, open: () => options.artifacts.read(digest, start, size - 1) },
+  };
+}
+
+/** `bytes=N-`; every other form is answered with the whole, as RFC 9110 allows. */
+function startOfRange(range: string | undefined): number {
+  const match = /^bytes=(\d{1,15})-$/.exec(range ?? '');
+  return match ? Number(match[1]) : 0;
+}
+
+async function serverCertificate(options: DeviceHttpsOptions, call: Call): Promise<Answer> {
+  const { store, authorities, region, accountId } = options;
+  const [groupId = ''] = call.parameters;
+  const open = (await store.deployments.findOpen(groupId)) ?? (await store.deployments.findDeployed(groupId));
+  const resource = `arn:aws:greengrass:${region}:${accountId}:/greengrass/groups/${groupId}`;
+  await authorize(options, call.certificateId, open?.coreThingName, 'greengrass:CreateCertificate', resource);
+  const { csr } = readJson(csrBody, call.body);
+  const endpoints = (await store.connectivity.find(open?.coreThingName ?? ''))?.endpoints ?? [];
+  const hosts = endpoints.flatMap(({ HostAddress }) => HostAddress ?? []);
+  try {
+    return json(await authorities.signServerCertificate(groupId, csr, hosts));
+  } catch (error) {
+    if (error instanceof RequestRefused) throw new HttpRefusal(400, error.message);
+    throw error;
+  }
+}
+
+async function getConnectivity(options: DeviceHttpsOptions, call: Call): Promise<Answer> {
+  const thingName = await authorizeThing(options, call, 'greengrass:GetConnectivityInfo');
+  const found = await options.store.connectivity.find(thingName);
+  return json({ ConnectivityInfo: found?.endpoints ?? [], version: found?.version ?? '' });
+}
+
+async function putConnectivity(options: DeviceHttpsOptions, call: Call): Promise<Answer> {
+  const thingName = await authorizeThing(options, call, 'greengrass:UpdateConnectivityInfo');
+  const { ConnectivityInfo: endpoints } = readJson(connectivityBody, call.body);
+  if (endpoints.length > MAX_ENDPOINTS) {
+    throw new HttpRefusal(
+      400,
+      'Too many items in the Connectivity Information list. You can store a maximum of 10 endpoints.',
+    );
+  }
+  const version = crypto.randomUUID();
+  const present = endpoints.map((endpoint) =>
+    Object.fromEntries(Object.entries(endpoint).filter(([, value]) => value !== undefined)),
+  );
+  await options.store.connectivity.put(thingName, version, present);
+  return json({ version });
+}
+
+async function authorizeThing(options: DeviceHttpsOptions, call: Call, action: string): Promise<string> {
+  const [thingName = ''] = call.parameters;
+  const resource = thingArn(options.region, options.accountId, thingName);
+  await authorize(options, call.certificateId, thingName, action, resource);
+  return thingName;
+}
+
+function readJson<S extends z.ZodType>(schema: S, body: Buffer): z.output<S> {
+  try {
+    return checkJson(schema, body.toString('utf8'), 'body');
+  } catch (error) {
+    if (error instanceof CheckError) throw new HttpRefusal(400, error.message);
+    throw error;
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * HTTPS with client certificates: discovery for devices (V1's own), and what cores fetch and send (WIRE.md §2). Written
+ * on node:https directly: old device SDKs read the answer letter by letter, so the header names stand in lower case,
+ * nothing is chunked, and a Host header is not asked for.
+ */
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import { pipeline } from 'node:stream/promises';
+import type { TLSSocket } from 'node:tls';
+import type { Logger } from '../../lib/log.js';
+import type { GroupAuthorities } from '../authority/group-authorities.js';
+import { isActive, peerCertificateId } from '../iot/device-identity.js';
+import type { ArtifactStore, Store } from '../store/store.js';
+import { type Answer, type Call, HttpRefusal } from './call.js';
+import { coreRoutes } from './core-requests.js';
+import { discoveryRoutes } from './discovery.js';
+
+const MAX_BODY_BYTES = 64 * 1024;
+const MAX_URL_LENGTH = 2048;
+
+export interface DeviceHttpsOptions {
+  readonly store: Store;
+  readonly artifacts: ArtifactStore;
+  readonly authorities: GroupAuthorities;
+  readonly tls: { readonly certPem: string; readonly keyPem: string };
+  readonly host: string;
+  /** 0 picks a free port. */
+  readonly port: number;
+  readonly region: string;
+  readonly accountId: string;
+  readonly logger: Logger;
+}
+
+/** One request: which method and path, and what answers it. */
+export interface Route {
+  readonly method: string;
+  readonly path: RegExp;
+  handle(call: Call): Promise<Answer>;
+}
+
+export class DeviceHttpsServer {
+  readonly #options: DeviceHttpsOptions;
+  readonly #routes: readonly Route[];
+  #server: Server | undefined;
+
+  constructor(options: DeviceHttpsOptions) {
+    this.#options = options;
+    this.#routes = [...discoveryRoutes(options), ...coreRoutes(options)];
+  }
+
+  get port(): number {
+    const address = this.#server?.address();
+    return typeof address === 'object' && address ? address.port : this.#options.port;
+  }
+
+  async start(): Promise<void> {
+    const { tls, host, port } = this.#options;
+    const server = createServer(
+      {
+        cert: tls.certPem,
+        key: tls.keyPem,
+        minVersion: 'TLSv1.2',
+        requestCert: true,
+        rejectUnauthorized: false,
+        requireHostHeader: false,
+        // Without this name Node ends the handshake of device SDKs that come over port 443.
+        ALPNProtocols: ['x-amzn-http-ca', 'http/1.1'],
+        handshakeTimeout: 10_000,
+        headersTimeout: 15_000,
+        requestTimeout: 30_000,
+        maxHeaderSize: 16 * 1024,
+      },
+      (request, response) => void this.#serve(request, response),
+    );
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, host, resolve);
+    });
+    this.#server = server;
+  }
+
+  async stop(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    if (!server) return;
+    server.closeAllConnections();
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const requestId = randomUUID();
+    try {
+      await send(response, await this.#answer(request), requestId);
+    } catch (error) {
+      if (response.headersSent) {
+        response.destroy();
+        return;
+      }
+      const refusal = error instanceof HttpRefusal ? error : new HttpRefusal(500, 'Internal server error');
+      if (!(error instanceof HttpRefusal)) {
+        this.#options.logger.error({ path: request.url, stack: (error as Error).stack }, 'Request failed.');
+      }
+      const body = Buffer.from(JSON.stringify({ errorMessage: refusal.message }));
+      await send(response, { status: refusal.status, body }, requestId).catch(() => response.destroy());
+    }
+  }
+
+  async #answer(request: IncomingMessage): Promise<Answer> {
+    const url = request.url ?? '';
+    if (url.length > MAX_URL_LENGTH) throw new HttpRefusal(400, 'Invalid input detected for this request');
+    const path = url.split('?')[0] as string;
+    const certificateId = peerCertificateId(request.socket as TLSSocket);
+    if (certificateId === undefined || !(await isActive(this.#options.store, certificateId))) {
+      throw new HttpRefusal(401, 'Unauthorized request');
+    }
+    for (const route of this.#routes) {
+      const match = route.path.exec(path);
+      if (!match || route.method !== request.method) continue;
+      return route.handle({
+        certificateId,
+        parameters: match.slice(1).map(decode),
+        range: request.headers.range,
+        body: await readBody(request),
+      });
+    }
+    throw new HttpRefusal(404, 'Resource not found');
+  }
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new HttpRefusal(400, 'Invalid input detected for this request');
+  }
+}
+
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MAX_BODY_BYTES) throw new HttpRefusal(413, `The body is larger than ${MAX_BODY_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+async function send(response: ServerResponse, answer: Answer, requestId: string): Promise<void> {
+  const length = answer.stream ? answer.stream.length : (answer.body?.length ?? 0);
+  response.sendDate = false;
+  response.writeHead(answer.status, [
+    ...['content-type', answer.contentType ?? 'application/json'],
+    ...['content-length', String(length)],
+    ...['x-amzn-RequestId', requestId],
+    ...(answer.headers ?? []).flat(),
+  ]);
+  if (answer.stream) await pipeline(answer.stream.open(), response);
+  else response.end(answer.body);
+}

@@ -1,0 +1,44 @@
+/** Facts about this installation, and its access keys. */
+import type { Sql } from './sql.js';
+import { type AccessKey, ConflictError, type SettingStore } from './store.js';
+
+export class SqlSettings implements SettingStore {
+  constructor(readonly sql: Sql) {}
+
+  async get(name: string): Promise<string | undefined> {
+    const row = await this.sql.get<{ value: string }>('SELECT value FROM settings WHERE name = ?', name);
+    return row?.value;
+  }
+
+  async set(name: string, value: string): Promise<void> {
+    await this.sql.run(
+      `INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
+      name,
+      value,
+    );
+  }
+
+  async accessKeys(): Promise<AccessKey[]> {
+    const rows = await this.sql.all<{
+      access_key_id: string;
+      secret_access_key: string;
+      created_at: string;
+    }>('SELECT * FROM access_keys ORDER BY created_at, access_key_id');
+    return rows.map((row) => ({
+      accessKeyId: row.access_key_id,
+      secretAccessKey: row.secret_access_key,
+      createdAt: row.created_at,
+    }));
+  }
+
+  async addAccessKey(key: AccessKey): Promise<void> {
+    const created = await this.sql.run(
+      `INSERT INTO access_keys (access_key_id, secret_access_key, created_at) VALUES (?, ?, ?)
+       ON CONFLICT DO NOTHING`,
+      key.accessKeyId,
+      key.secretAccessKey,
+      key.createdAt,
+    );
+    if (created === 0) throw new ConflictError(`access key ${key.accessKeyId} exists already`);
+  }
+}
