@@ -66,15 +66,19 @@ export function createApp(context: ApiContext): express.Express {
     response.set('x-amzn-RequestId', randomUUID());
     next();
   });
+  // Before the router, which would list the methods of a path to anybody.
+  app.options(/.*/, authenticate, unknownOperation);
   app.use(router);
-  app.use(authenticate, (request) => {
-    throw refusal('UnknownOperationException', `There is no operation ${request.method} ${request.path}`);
-  });
+  app.use(authenticate, unknownOperation);
   app.use((error: unknown, request: Request, response: Response, next: NextFunction) => {
     if (response.headersSent) return next(error);
     refuse(context, error, request, response);
   });
   return app;
+}
+
+function unknownOperation(request: Request): void {
+  throw refusal('UnknownOperationException', `There is no operation ${request.method} ${request.path}`);
 }
 
 async function serve(operation: Operation, tokens: ClientTokens, request: Request, response: Response) {

@@ -15,6 +15,7 @@ export function authenticator(context: ApiContext): RequestHandler {
   return async (request, response, next) => {
     const service = serviceOf(request.path);
     if (context.auth === 'none') {
+      refuseForeignPages(request);
       await readBody(readers, service, request, response);
       next();
       return;
@@ -28,6 +29,18 @@ export function authenticator(context: ApiContext): RequestHandler {
     verifySignature(signed, Buffer.isBuffer(body) ? body : Buffer.alloc(0), signature, secret);
     next();
   };
+}
+
+/**
+ * Without signatures, any web page that is open on this machine could call the API: a browser says where a page comes
+ * from, and a name that was made to point here stands in Host. SDKs and commands send neither.
+ */
+function refuseForeignPages(request: Request): void {
+  const host = request.get('host') ?? '';
+  const origin = request.get('origin');
+  const isLocal = /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/.test(host);
+  if (isLocal && (origin === undefined || origin === `http://${host}`)) return;
+  throw refusal('AccessDeniedException', 'Without signatures only clients on this machine are served.');
 }
 
 async function secretOf({ store }: ApiContext, accessKeyId: string): Promise<string> {

@@ -8,6 +8,7 @@ export const API_ERRORS = {
   UnrecognizedClientException: 403,
   InvalidSignatureException: 403,
   IncompleteSignatureException: 403,
+  AccessDeniedException: 403,
   // any service
   UnknownOperationException: 404,
   RequestEntityTooLargeException: 413,

@@ -1,0 +1,112 @@
+/**
+ * Work items over HTTP, byte-compatible with what V1's runtimes and SDKs speak (runtimes/IPC.md): post work, get work,
+ * post results, get results, initialisation.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { checkJson, z } from '../../lib/check.js';
+import { answer, header, IpcRefusal, readPayload } from './http-call.js';
+import type { Caller, FunctionError, InvocationType, WorkDesk } from './work-desk.js';
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+const MAX_CONTEXT_BYTES = 16 * 1024;
+
+const initialization = z.object({ Success: z.boolean(), Response: z.string().optional() });
+
+/** `functionArn`: decoded from the path. `part`: what stands behind it. */
+export interface WorkRequest {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly caller: Caller;
+  readonly functionArn: string;
+  readonly part: '' | 'work' | 'initialized';
+}
+
+export class WorkApi {
+  constructor(private readonly desk: WorkDesk) {}
+
+  async handle(call: WorkRequest): Promise<void> {
+    const { part, request } = call;
+    if (part === '') {
+      if (request.method === 'POST') return this.#post(call);
+      if (request.method === 'GET') return this.#result(call);
+    } else {
+      if (call.functionArn !== call.caller.functionArn) {
+        throw new IpcRefusal(403, 'the token is not allowed to act for this function');
+      }
+      if (part === 'work' && request.method === 'GET') return this.#next(call);
+      if (part === 'work' && request.method === 'POST') return this.#complete(call);
+      if (part === 'initialized' && request.method === 'PUT') return this.#initialized(call);
+    }
+    throw new IpcRefusal(405, `${request.method} is not possible here`);
+  }
+
+  async #post({ request, response, caller, functionArn }: WorkRequest): Promise<void> {
+    const type = invocationType(header(request, 'x-amz-invocation-type'));
+    const context = header(request, 'x-amz-client-context');
+    if (context.length > MAX_CONTEXT_BYTES || !BASE64.test(context)) {
+      throw new IpcRefusal(400, 'X-Amz-Client-Context must be base64 of at most 16 KB');
+    }
+    const payload = await readPayload(request);
+    const outcome = this.desk.post(caller, functionArn, type, context, payload);
+    if (outcome.kind === 'malformed') throw new IpcRefusal(400, outcome.reason);
+    if (outcome.kind === 'unknownFunction')
+      throw new IpcRefusal(404, `there is no function ${functionArn} in the group`);
+    if (outcome.kind === 'queueFull') throw new IpcRefusal(429, 'the work queue is full');
+    await answer(response, type === 'Event' ? 202 : 200, { 'X-Amz-InvocationId': outcome.invocationId });
+  }
+
+  /** Blocks until there is work; there is no time limit on it. */
+  async #next({ response, caller }: WorkRequest): Promise<void> {
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
+    const item = await this.desk.nextWork(caller, gone.signal);
+    if (!item) return;
+    const headers = { 'X-Amz-InvocationId': item.invocationId, 'X-Amz-Client-Context': item.clientContext };
+    const delivered = await answer(response, 200, headers, item.payload);
+    if (!delivered) this.desk.undelivered(caller, item.invocationId);
+  }
+
+  async #complete({ request, response, caller }: WorkRequest): Promise<void> {
+    const invocationId = invocationIdOf(request);
+    const functionError: FunctionError = header(request, 'x-amz-function-error') === '' ? '' : 'Handled';
+    const payload = await readPayload(request);
+    if (!this.desk.complete(caller, invocationId, { functionError, payload })) {
+      throw new IpcRefusal(404, `this worker holds no work item ${invocationId}`);
+    }
+    await answer(response, 200, {});
+  }
+
+  async #result({ request, response, caller }: WorkRequest): Promise<void> {
+    const invocationId = invocationIdOf(request);
+    const pending = this.desk.result(caller, invocationId);
+    if (!pending) throw new IpcRefusal(404, `this worker posted no work item ${invocationId} to wait for`);
+    const { functionError, payload } = await pending;
+    // The header is there on success too, and empty: SDKs since 1.5.0 fail where it is missing.
+    await answer(
+      response,
+      200,
+      { 'X-Amz-Function-Error': functionError, 'X-Amz-InvocationId': invocationId },
+      payload,
+    );
+  }
+
+  async #initialized({ request, response, caller }: WorkRequest): Promise<void> {
+    const text = (await readPayload(request)).toString('utf8');
+    const { Success, Response = '' } = checkJson(initialization, text, 'initialization result');
+    this.desk.initialized(caller, Success, Response);
+    await answer(response, 200, {});
+  }
+}
+
+function invocationType(value: string): InvocationType {
+  if (value === 'Event') return 'Event';
+  if (value === 'RequestResponse' || value === '') return 'RequestResponse';
+  throw new IpcRefusal(400, 'X-Amz-Invocation-Type must be RequestResponse or Event');
+}
+
+function invocationIdOf(request: IncomingMessage): string {
+  const id = header(request, 'x-amz-invocationid');
+  if (!UUID.test(id)) throw new IpcRefusal(400, 'X-Amz-InvocationId must be a UUID');
+  return id;
+}

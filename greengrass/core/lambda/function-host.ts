@@ -1,0 +1,218 @@
+/**
+ * One deployed function: its queue, and its workers. Pinned: one worker, there from the start, restarted by policy.
+ * On-demand: a worker is made when work waits and none is idle, and kept for reuse.
+ */
+import type { Logger } from '../../lib/log.js';
+import type { WorkerEngine, WorkerExit, WorkerSpec } from '../isolation/worker-process.js';
+import type { FunctionLogs } from '../logs/function-logs.js';
+import type { DeployedFunction } from './deployed-function.js';
+import { type Invocation, unhandled } from './invocation.js';
+import { pipeLogs } from './log-lines.js';
+import { decideRestart, NO_FAILURES } from './restart-policy.js';
+import type { WorkBudget } from './work-queue.js';
+import { WorkQueue } from './work-queue.js';
+import { Worker } from './worker.js';
+
+/** After so many workers in a row that never asked for work, what waits fails: its code can't be loaded. */
+const MAX_FAILED_STARTS = 3;
+const GRACE_MS = 3_000;
+
+/** What a host needs of the daemon around it. */
+export interface HostContext {
+  readonly engine: WorkerEngine;
+  readonly logs: FunctionLogs;
+  readonly logger: Logger;
+  readonly budget: WorkBudget;
+  /** How the worker is started; called for each one. */
+  readonly specOf: (deployed: DeployedFunction, worker: Worker) => WorkerSpec;
+  /** True where one more on-demand worker may be started now; makes room where idle ones of others are in the way. */
+  readonly admit: () => boolean;
+  readonly onWorker: (host: FunctionHost, worker: Worker) => void;
+  readonly onWorkerGone: (worker: Worker) => void;
+}
+
+export class FunctionHost {
+  readonly #context: HostContext;
+  readonly #queue: WorkQueue;
+  readonly #workers = new Set<Worker>();
+  #history = NO_FAILURES;
+  #failedStarts = 0;
+  #restart: NodeJS.Timeout | undefined;
+  #stopped = false;
+  /** Workers that ended since the last `resetExits`, stops of ours not counted. */
+  #exits = 0;
+
+  constructor(
+    readonly deployed: DeployedFunction,
+    context: HostContext,
+  ) {
+    this.#context = context;
+    this.#queue = new WorkQueue(context.budget);
+  }
+
+  get workers(): readonly Worker[] {
+    return [...this.#workers];
+  }
+
+  get exits(): number {
+    return this.#exits;
+  }
+
+  resetExits(): void {
+    this.#exits = 0;
+  }
+
+  /** Starts a pinned function's worker; rejects where the process can't be started. */
+  async start(): Promise<void> {
+    this.#stopped = false;
+    if (this.deployed.pinned && this.#workers.size === 0) await this.#startWorker();
+    this.#dispatch();
+  }
+
+  /** False where the queue is full. */
+  enqueue(invocation: Invocation): boolean {
+    if (!this.#queue.push(invocation)) return false;
+    this.#dispatch();
+    return true;
+  }
+
+  /** A place for a worker may have become free. */
+  wake(): void {
+    this.#dispatch();
+  }
+
+  /** What waits, for the host that takes this one's place. */
+  takeQueue(): Invocation[] {
+    return this.#queue.drain();
+  }
+
+  /** An item that a worker was given but never got: the next one to be served. */
+  undelivered(worker: Worker, invocationId: string): void {
+    const item = worker.takeBack(invocationId);
+    if (!item) return;
+    this.#queue.unshift(item);
+    this.#dispatch();
+  }
+
+  /** Stops all workers. What waits stays in the queue, for a restart or another host. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#restart);
+    this.#restart = undefined;
+    await Promise.all([...this.#workers].map((worker) => worker.stop()));
+  }
+
+  /** Refuses what waits: the function is gone. */
+  refuseQueue(): void {
+    for (const item of this.#queue.drain())
+      item.settle(unhandled('Stopped', 'the function was removed from the group'));
+  }
+
+  #dispatch(): void {
+    if (this.#stopped) return;
+    for (const worker of this.#workers) {
+      if (this.#queue.length === 0) return;
+      if (!worker.isIdle) continue;
+      const item = this.#queue.shift();
+      if (item) worker.give(item);
+    }
+    this.#scaleUp();
+  }
+
+  /** One worker for each item that waits, less those that are about to ask for work. */
+  #scaleUp(): void {
+    if (this.deployed.pinned || this.#restart) return;
+    let starting = this.workers.filter((worker) => worker.isStarting).length;
+    while (this.#queue.length > starting && this.#context.admit()) {
+      starting += 1;
+      this.#startWorker().catch(() => {
+        // Logged, counted and decided in #startWorker.
+      });
+    }
+  }
+
+  async #startWorker(): Promise<void> {
+    const { engine, logger, logs, specOf, onWorker } = this.#context;
+    const { arn, timeoutMs } = this.deployed;
+    const worker = new Worker(arn, timeoutMs, GRACE_MS, {
+      onIdle: () => {
+        this.#failedStarts = 0;
+        this.#dispatch();
+      },
+      onTimeout: (_worker, { invoker, invocationId }) =>
+        logger.error({ invoker, invocationId, funcArn: arn, workerId: worker.id }, 'Timing out work item.'),
+      onExit: (_worker, exit) => this.#workerExited(worker, exit),
+    });
+    this.#workers.add(worker);
+    onWorker(this, worker);
+    worker.starting();
+    try {
+      const process = await engine.start(specOf(this.deployed, worker));
+      pipeLogs(arn, process, logs);
+      worker.attach(process);
+      logger.info({ functionArn: arn, workerId: worker.id, pid: process.pid }, 'Created worker.');
+      if (this.#stopped) await worker.stop();
+    } catch (error) {
+      logger.error(
+        { functionArn: arn, workerId: worker.id, errorString: (error as Error).message },
+        'Failed to start worker.',
+      );
+      worker.failedToStart();
+      this.#gone(worker);
+      this.#again(worker, `Failed to start worker: ${(error as Error).message}`);
+      throw error;
+    }
+  }
+
+  #workerExited(worker: Worker, exit: WorkerExit): void {
+    const { logger } = this.#context;
+    const facts = {
+      functionArn: this.deployed.arn,
+      workerId: worker.id,
+      code: exit.code,
+      signal: exit.signal,
+    };
+    if (this.#stopped) logger.info(facts, 'Worker stopped.');
+    else if (exit.outOfMemory) logger.error(facts, exit.reason);
+    else if (exit.code === 0) logger.info(facts, 'Worker exited.');
+    else logger.error({ ...facts, reason: exit.reason }, 'Worker exited unexpectedly.');
+    this.#gone(worker);
+    if (!this.#stopped) this.#again(worker, exit.reason);
+  }
+
+  #gone(worker: Worker): void {
+    this.#workers.delete(worker);
+    this.#context.onWorkerGone(worker);
+  }
+
+  /** A worker is gone: decide whether and when the next one comes. */
+  #again(worker: Worker, reason: string): void {
+    this.#exits += 1;
+    if (!worker.hasPolled) this.#failedStarts += 1;
+    if (this.#failedStarts >= MAX_FAILED_STARTS) {
+      for (const item of this.#queue.drain()) item.settle(unhandled('WorkerExited', reason));
+    }
+    // An idle on-demand worker that ended on its own needs no successor until there is work.
+    const isNeeded = this.deployed.pinned || worker.hasPolled === false;
+    if (!isNeeded) {
+      this.#dispatch();
+      return;
+    }
+    const decision = decideRestart(this.#history, Date.now() - worker.startedAt);
+    this.#history = decision.history;
+    this.#context.logger.info(
+      { functionArn: this.deployed.arn, delayMs: decision.delayMs, why: decision.reason },
+      this.deployed.pinned ? 'Worker will be restarted.' : 'Next worker may start.',
+    );
+    clearTimeout(this.#restart);
+    this.#restart = setTimeout(() => {
+      this.#restart = undefined;
+      if (this.#stopped) return;
+      if (this.deployed.pinned && this.#workers.size === 0) {
+        this.#startWorker().catch(() => {
+          // Logged and decided in #startWorker.
+        });
+      } else this.#dispatch();
+    }, decision.delayMs);
+  }
+}

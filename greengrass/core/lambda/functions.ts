@@ -1,0 +1,414 @@
+/**
+ * All functions of the group, and the desk behind the workers' door. Deployments come in two steps: `prepare` finds
+ * everything that can be wrong and touches nothing, `apply` changes only what differs and knows the way back.
+ */
+import { isDeepStrictEqual } from 'node:util';
+import type { Logger } from '../../lib/log.js';
+import {
+  isSameSystemFunction,
+  isSystemFunctionArn,
+  parseFunctionArn,
+  SYSTEM_FUNCTIONS,
+} from '../../model/arn.js';
+import { parseShadowTopic, topicProblem } from '../../model/topic.js';
+import type { Component, Health } from '../component.js';
+import { DeploymentError } from '../errors.js';
+import type {
+  Caller,
+  InvocationType,
+  PostOutcome,
+  WorkDesk,
+  WorkerStatus,
+  WorkItem,
+  WorkResult,
+} from '../ipc/work-desk.js';
+import type { WorkerEngine } from '../isolation/worker-process.js';
+import type { FunctionLogs } from '../logs/function-logs.js';
+import type { Endpoint } from '../router/endpoint.js';
+import type { DeployedFunction } from './deployed-function.js';
+import { FunctionEndpoint } from './function-endpoint.js';
+import { FunctionHost, type HostContext } from './function-host.js';
+import { createInvocation } from './invocation.js';
+import { PostedResults } from './posted-results.js';
+import { type RuntimeCommand, runtimeCommand, workerPaths } from './runtime-command.js';
+import type { SystemServices } from './system-services.js';
+import { WorkBudget } from './work-queue.js';
+import { hashToken, type Worker } from './worker.js';
+import { type CoreFacts, workerEnvironment } from './worker-environment.js';
+
+/** On-demand workers that nobody needed for so long give their memory back (V1 was seen to reuse one after 30 s). */
+const IDLE_MS = 60_000;
+
+export interface FunctionsOptions {
+  readonly engine: WorkerEngine;
+  readonly logs: FunctionLogs;
+  readonly logger: Logger;
+  readonly services: SystemServices;
+  readonly facts: CoreFacts;
+  readonly maxWorkItemCount: number;
+  readonly maxConcurrentLimit: number;
+  readonly lruSize: number;
+  /** Port of the IPC server, known once it listens. */
+  readonly ipcPort: () => number;
+  /** Folder that holds `python/`, `nodejs/`, … */
+  readonly runtimesFolder: string;
+  /** For tests: how long an on-demand worker may be idle. */
+  readonly idleMs?: number;
+}
+
+export interface FunctionPlan {
+  readonly functions: readonly DeployedFunction[];
+  readonly commands: ReadonlyMap<string, RuntimeCommand>;
+  readonly kept: readonly string[];
+}
+
+export interface AppliedPlan {
+  /** Pinned functions of the plan whose worker ended since. */
+  unhealthy(): string[];
+  /** Stops what the plan no longer has. */
+  commit(): Promise<void>;
+  /** Puts back what ran before. */
+  rollback(): Promise<void>;
+}
+
+export class Functions implements Component, WorkDesk {
+  readonly name = 'runtime';
+  /** Where the router delivers messages for functions. */
+  readonly endpoint: Endpoint;
+  readonly #options: FunctionsOptions;
+  readonly #budget: WorkBudget;
+  readonly #byToken = new Map<string, { worker: Worker; host: FunctionHost }>();
+  readonly #results = new PostedResults();
+  #hosts = new Map<string, FunctionHost>();
+  #commands = new Map<string, RuntimeCommand>();
+  #reaper: NodeJS.Timeout | undefined;
+
+  constructor(options: FunctionsOptions) {
+    this.#options = options;
+    this.#budget = new WorkBudget(options.maxWorkItemCount);
+    this.endpoint = new FunctionEndpoint((arn) => this.#hosts.get(arn));
+  }
+
+  async start(): Promise<void> {
+    const idleMs = this.#options.idleMs ?? IDLE_MS;
+    this.#reaper ??= setInterval(() => this.#reap(idleMs), Math.max(50, idleMs / 4)).unref();
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#reaper);
+    this.#reaper = undefined;
+    const hosts = [...this.#hosts.values()];
+    this.#hosts = new Map();
+    await Promise.all(hosts.map((host) => host.stop()));
+    for (const host of hosts) host.refuseQueue();
+  }
+
+  health(): Health {
+    return { healthy: true };
+  }
+
+  /** Everything that can be known to go wrong goes wrong here. Throws DeploymentError. */
+  async prepare(functions: readonly DeployedFunction[]): Promise<FunctionPlan> {
+    const commands = new Map<string, RuntimeCommand>();
+    for (const deployed of functions) {
+      const command = runtimeCommand(deployed, this.#options.runtimesFolder);
+      if (command.warning) this.#options.logger.warn({ functionArn: deployed.arn }, command.warning);
+      commands.set(deployed.arn, command);
+    }
+    const kept = functions
+      .filter((deployed) => isDeepStrictEqual(this.#hosts.get(deployed.arn)?.deployed, deployed))
+      .map(({ arn }) => arn);
+    return { functions, commands, kept };
+  }
+
+  /**
+   * Kept functions keep their processes. Changed ones, and older versions of a new one, stop before their successor
+   * starts: two of them would fight over ports and files. What was removed stops with `commit`. Rejects with
+   * DeploymentError and everything put back where a pinned function can't be started.
+   */
+  async apply(plan: FunctionPlan): Promise<AppliedPlan> {
+    const before = this.#hosts;
+    const kept = new Set(plan.kept);
+    const next = new Map<string, FunctionHost>();
+    for (const deployed of plan.functions) {
+      const old = kept.has(deployed.arn) ? before.get(deployed.arn) : undefined;
+      next.set(deployed.arn, old ?? new FunctionHost(deployed, this.#context()));
+    }
+    const successors = new Set([...next.keys()].filter((arn) => !kept.has(arn)).map(nameOf));
+    const replaced = [...before.values()].filter(
+      (host) => next.get(host.deployed.arn) !== host && successors.has(nameOf(host.deployed.arn)),
+    );
+    for (const [arn, command] of plan.commands) this.#commands.set(arn, command);
+    this.#hosts = next;
+    const fresh = [...next.values()].filter((host) => before.get(host.deployed.arn) !== host);
+    const rollback = async () => {
+      this.#hosts = before;
+      await Promise.all(fresh.map((host) => host.stop()));
+      for (const host of fresh) this.#moveQueue(host, before.get(host.deployed.arn));
+      await Promise.all(replaced.map((host) => host.start()));
+    };
+    await Promise.all(replaced.map((host) => host.stop()));
+    for (const host of replaced) this.#moveQueue(host, next.get(host.deployed.arn));
+    try {
+      for (const host of fresh) await host.start();
+    } catch (error) {
+      await rollback();
+      throw new DeploymentError('WorkerStartFailed', `process start failed: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+    for (const host of next.values()) host.resetExits();
+    return {
+      unhealthy: () =>
+        [...next.values()]
+          .filter((host) => host.deployed.pinned && host.exits > 0)
+          .map((host) => host.deployed.arn),
+      commit: async () => {
+        const removed = [...before.values()].filter((host) => next.get(host.deployed.arn) !== host);
+        await Promise.all(removed.map((host) => host.stop()));
+        for (const host of removed) host.refuseQueue();
+        for (const arn of this.#commands.keys()) if (!next.has(arn)) this.#commands.delete(arn);
+      },
+      rollback,
+    };
+  }
+
+  // --- WorkDesk ---
+
+  identify(token: string): Caller | undefined {
+    return this.#byToken.get(hashToken(token))?.worker.caller;
+  }
+
+  post(
+    caller: Caller,
+    targetArn: string,
+    type: InvocationType,
+    clientContext: string,
+    payload: Buffer,
+  ): PostOutcome {
+    if (isSystemFunctionArn(targetArn))
+      return this.#postToSystem(caller, targetArn, type, clientContext, payload);
+    const host = this.#findHost(targetArn);
+    if (!host) return { kind: 'unknownFunction' };
+    const pending = type === 'RequestResponse' ? this.#results.expect(caller) : undefined;
+    const invocation = createInvocation(
+      { type, clientContext, payload, invoker: caller.functionArn },
+      pending?.settle,
+    );
+    pending?.register(invocation.invocationId);
+    if (!host.enqueue(invocation)) {
+      this.#results.forget(invocation.invocationId);
+      return { kind: 'queueFull' };
+    }
+    return { kind: 'accepted', invocationId: invocation.invocationId };
+  }
+
+  async nextWork(caller: Caller, signal: AbortSignal): Promise<WorkItem | undefined> {
+    return this.#workerOf(caller)?.worker.poll(signal);
+  }
+
+  undelivered(caller: Caller, invocationId: string): void {
+    const found = this.#workerOf(caller);
+    found?.host.undelivered(found.worker, invocationId);
+  }
+
+  complete(caller: Caller, invocationId: string, result: WorkResult): boolean {
+    const invocation = this.#workerOf(caller)?.worker.done(invocationId);
+    invocation?.settle(result);
+    return invocation !== undefined;
+  }
+
+  result(caller: Caller, invocationId: string): Promise<WorkResult> | undefined {
+    return this.#results.claim(caller, invocationId);
+  }
+
+  initialized(caller: Caller, success: boolean, message: string): void {
+    const { logger } = this.#options;
+    if (success) {
+      this.#workerOf(caller)?.worker.initialized();
+      return;
+    }
+    logger.error({ ...caller, reason: message }, `worker with ${caller.workerId} failed to initialize`);
+  }
+
+  workers(): WorkerStatus[] {
+    return [...this.#hosts.values()].flatMap((host) => host.workers.map((worker) => worker.status));
+  }
+
+  /** Work that waits for a worker, all functions together. */
+  get waiting(): number {
+    return this.#budget.used;
+  }
+
+  // --- the rest ---
+
+  /** By the exact ARN; without a version, or with an alias, where one version of the function is in the group. */
+  #findHost(targetArn: string): FunctionHost | undefined {
+    const exact = this.#hosts.get(targetArn);
+    if (exact) return exact;
+    const wanted = parseFunctionArn(targetArn);
+    if (!wanted || /^\d+$/.test(wanted.qualifier ?? '')) return undefined;
+    const name = nameOf(targetArn);
+    const versions = [...this.#hosts.values()].filter((host) => nameOf(host.deployed.arn) === name);
+    return versions.length === 1 ? versions[0] : undefined;
+  }
+
+  #postToSystem(
+    caller: Caller,
+    arn: string,
+    type: InvocationType,
+    clientContext: string,
+    payload: Buffer,
+  ): PostOutcome {
+    const { services } = this.#options;
+    if (isSameSystemFunction(arn, SYSTEM_FUNCTIONS.router))
+      return this.#publish(caller, type, clientContext, payload);
+    if (isSameSystemFunction(arn, SYSTEM_FUNCTIONS.shadow)) {
+      const request = parseShadowTopic(customOf(clientContext).subject);
+      if (!request || request.kind !== undefined) {
+        return { kind: 'malformed', reason: 'the client context must name a shadow topic as custom.subject' };
+      }
+      return this.#answerLater(caller, services.shadow(request.thingName, request.operation, payload));
+    }
+    if (isSameSystemFunction(arn, SYSTEM_FUNCTIONS.secrets)) {
+      return this.#answerLater(caller, services.secret(caller.functionArn, payload));
+    }
+    return { kind: 'unknownFunction' };
+  }
+
+  #publish(caller: Caller, type: InvocationType, clientContext: string, payload: Buffer): PostOutcome {
+    const { subject, queueFullPolicy } = customOf(clientContext);
+    const problem = topicProblem(subject);
+    if (problem) return { kind: 'malformed', reason: `topic "${subject.slice(0, 300)}": ${problem}` };
+    const delivered = this.#options.services.publish(
+      caller.functionArn,
+      subject,
+      payload,
+      queueFullPolicy === 'AllOrError',
+    );
+    if (!delivered) return { kind: 'queueFull' };
+    // SDKs before 1.3 wait for a result of publish; the others never ask for it.
+    if (type === 'RequestResponse') return this.#answerLater(caller, Promise.resolve(Buffer.alloc(0)));
+    const { invocationId } = createInvocation({
+      type,
+      clientContext: '',
+      payload,
+      invoker: caller.functionArn,
+    });
+    return { kind: 'accepted', invocationId };
+  }
+
+  #answerLater(caller: Caller, body: Promise<Buffer>): PostOutcome {
+    const pending = this.#results.expect(caller);
+    const { invocationId, settle } = createInvocation(
+      { type: 'RequestResponse', clientContext: '', payload: Buffer.alloc(0), invoker: caller.functionArn },
+      pending.settle,
+    );
+    pending.register(invocationId);
+    body.then(
+      (payload) => settle({ functionError: '', payload }),
+      (error: Error) =>
+        settle({
+          functionError: 'Unhandled',
+          payload: Buffer.from(JSON.stringify({ errorMessage: error.message })),
+        }),
+    );
+    return { kind: 'accepted', invocationId };
+  }
+
+  #workerOf({ workerId }: Caller): { worker: Worker; host: FunctionHost } | undefined {
+    for (const entry of this.#byToken.values()) if (entry.worker.id === workerId) return entry;
+    return undefined;
+  }
+
+  #moveQueue(from: FunctionHost, to: FunctionHost | undefined): void {
+    if (!to) return;
+    for (const item of from.takeQueue()) to.enqueue(item);
+  }
+
+  #context(): HostContext {
+    const { engine, logs, logger, facts, ipcPort, runtimesFolder } = this.#options;
+    return {
+      engine,
+      logs,
+      logger,
+      budget: this.#budget,
+      specOf: (deployed, worker) => {
+        const paths = workerPaths(deployed, runtimesFolder);
+        return {
+          workerId: worker.id,
+          functionArn: deployed.arn,
+          isolation: deployed.isolation,
+          argv: this.#commands.get(deployed.arn)?.argv ?? [],
+          env: workerEnvironment(deployed, facts, { token: worker.token, port: ipcPort(), paths }),
+          uid: deployed.uid,
+          gid: deployed.gid,
+          additionalGids: deployed.additionalGids,
+          ...(deployed.memoryKb === undefined ? {} : { memoryKb: deployed.memoryKb }),
+          codeFolder: deployed.codeFolder,
+          runtimeFolder: runtimesFolder,
+          accessSysfs: deployed.accessSysfs,
+          mounts: deployed.mounts,
+          devices: deployed.devices,
+        };
+      },
+      admit: () => this.#admit(),
+      onWorker: (host, worker) => this.#byToken.set(worker.tokenHash, { worker, host }),
+      onWorkerGone: (worker) => {
+        this.#byToken.delete(worker.tokenHash);
+        this.#results.forgetCaller(worker.id);
+        // A place became free: whoever waits for one tries again.
+        setImmediate(() => this.#wakeAll());
+      },
+    };
+  }
+
+  /** V1's maxConcurrentLimit: room is made by the on-demand worker that was idle longest. */
+  #admit(): boolean {
+    const onDemand = [...this.#hosts.values()].filter((host) => !host.deployed.pinned);
+    const running = onDemand.reduce((sum, host) => sum + host.workers.length, 0);
+    if (running < this.#options.maxConcurrentLimit) return true;
+    const oldest = this.#idleWorkers()[0];
+    if (oldest) void oldest.stop();
+    return false;
+  }
+
+  #wakeAll(): void {
+    for (const host of this.#hosts.values()) host.wake();
+  }
+
+  /** Idle on-demand workers, longest idle first. */
+  #idleWorkers(): Worker[] {
+    return [...this.#hosts.values()]
+      .filter((host) => !host.deployed.pinned)
+      .flatMap((host) => host.workers.filter((worker) => worker.isIdle))
+      .sort((a, b) => a.idleSince - b.idleSince);
+  }
+
+  /** Stops workers that were idle too long, and those beyond V1's lruSize. */
+  #reap(idleMs: number): void {
+    const idle = this.#idleWorkers();
+    const surplus = Math.max(0, idle.length - this.#options.lruSize);
+    const now = Date.now();
+    for (const [index, worker] of idle.entries()) {
+      if (index < surplus || now - worker.idleSince > idleMs) void worker.stop();
+    }
+  }
+}
+
+function nameOf(arn: string): string {
+  const parsed = parseFunctionArn(arn);
+  return parsed ? `${parsed.region}:${parsed.accountId}:${parsed.name}` : arn;
+}
+
+/** `custom` of a client context, as far as the core reads it. Users can send any JSON here. */
+function customOf(clientContext: string): { subject: string; queueFullPolicy: string } {
+  try {
+    const context: unknown = JSON.parse(Buffer.from(clientContext, 'base64').toString('utf8'));
+    const custom = (context as { custom?: { subject?: unknown; queueFullPolicy?: unknown } } | null)?.custom;
+    const text = (value: unknown) => (typeof value === 'string' ? value : '');
+    return { subject: text(custom?.subject), queueFullPolicy: text(custom?.queueFullPolicy) };
+  } catch {
+    return { subject: '', queueFullPolicy: '' };
+  }
+}

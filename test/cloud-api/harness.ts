@@ -1,0 +1,178 @@
+/** The API on a real socket and a real database. What lies behind it on the wire side (cores, MQTT) is scripted. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { GreengrassClient } from '@aws-sdk/client-greengrass';
+import { IoTClient } from '@aws-sdk/client-iot';
+import { IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
+import { LambdaClient } from '@aws-sdk/client-lambda';
+import { STSClient } from '@aws-sdk/client-sts';
+import yazl from 'yazl';
+import { ApiServer } from '../../greengrass/cloud/api/api-server.js';
+import type { ApiContext, Deployer } from '../../greengrass/cloud/api/context.js';
+import { ArtifactFolder } from '../../greengrass/cloud/store/artifact-folder.js';
+import { type Installation, loadInstallation } from '../../greengrass/cloud/store/installation.js';
+import { openSqliteStore } from '../../greengrass/cloud/store/sqlite-store.js';
+import type { Deployment, GroupAuthority, Store } from '../../greengrass/cloud/store/store.js';
+import { silentLogger } from '../../greengrass/lib/log.js';
+import { certificateId, createSelfSigned } from '../../greengrass/lib/x509.js';
+
+/** What the core, which is not there, says of the next deployment. */
+export class ScriptedDeployer implements Deployer {
+  outcome: 'InProgress' | 'Failure' = 'InProgress';
+  readonly deployed: Deployment[] = [];
+  readonly resets: Deployment[] = [];
+  constructor(readonly store: Store) {}
+
+  async deploy(deployment: Deployment): Promise<void> {
+    this.deployed.push(deployment);
+    await this.finish(deployment.deploymentId, this.outcome);
+  }
+
+  async reset(deployment: Deployment): Promise<void> {
+    this.resets.push(deployment);
+    const status = deployment.type === 'ForceResetDeployment' ? 'Success' : 'InProgress';
+    await this.finish(deployment.deploymentId, status);
+  }
+
+  async finish(deploymentId: string, status: Deployment['status']): Promise<void> {
+    const details = [{ DetailedErrorCode: 'X', DetailedErrorMessage: 'scripted' }];
+    const error = status === 'Failure' ? { message: 'scripted', details } : undefined;
+    await this.store.deployments.setStatus(deploymentId, status, new Date().toISOString(), error);
+  }
+}
+
+export class Cloud {
+  readonly published: Array<{ topic: string; payload: string; qos: number }> = [];
+  readonly disconnected: string[] = [];
+  readonly shadows = new Map<string, Buffer>();
+  #server: ApiServer | undefined;
+
+  private constructor(
+    readonly folder: string,
+    readonly store: Store,
+    readonly installation: Installation,
+    readonly deployer: ScriptedDeployer,
+  ) {}
+
+  static async start(options: { auth?: ApiContext['auth'] } = {}): Promise<Cloud> {
+    const folder = await mkdtemp(join(tmpdir(), 'gg-api-'));
+    const store = await openSqliteStore(join(folder, 'cloud.db'));
+    const cloud = new Cloud(folder, store, await loadInstallation(store), new ScriptedDeployer(store));
+    cloud.#server = new ApiServer(cloud.context(options.auth ?? 'sigv4'), { host: '127.0.0.1', port: 0 });
+    await cloud.#server.start();
+    return cloud;
+  }
+
+  async stop(): Promise<void> {
+    await this.#server?.stop();
+    await this.store.close();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#server?.port}`;
+  }
+
+  get credentials() {
+    const { accessKeyId, secretAccessKey } = this.installation.accessKey;
+    return { accessKeyId, secretAccessKey };
+  }
+
+  get clientConfig() {
+    return { endpoint: this.url, region: 'us-east-1', credentials: this.credentials, maxAttempts: 1 };
+  }
+
+  greengrass = () => new GreengrassClient(this.clientConfig);
+  iot = () => new IoTClient(this.clientConfig);
+  iotData = () => new IoTDataPlaneClient(this.clientConfig);
+  lambda = () => new LambdaClient(this.clientConfig);
+  sts = () => new STSClient(this.clientConfig);
+
+  context(auth: ApiContext['auth'] = 'none'): ApiContext {
+    const { accountId, clientCa, codeLocationKey } = this.installation;
+    const { disconnected, published, store, shadows } = this;
+    return {
+      store,
+      artifacts: new ArtifactFolder(join(this.folder, 'artifacts')),
+      region: 'us-east-1',
+      accountId,
+      authorities: {
+        create: (groupId) => createAuthority(store, groupId),
+        list: (groupId) => store.authorities.list(groupId),
+        ensure: async (groupId) =>
+          (await store.authorities.list(groupId))[0] ?? createAuthority(store, groupId),
+      },
+      deployer: this.deployer,
+      shadows: {
+        get: async (thing) => {
+          const body = shadows.get(thing);
+          const none = Buffer.from(
+            JSON.stringify({ code: 404, message: `No shadow exists with name: '${thing}'` }),
+          );
+          return { accepted: body !== undefined, body: body ?? none, code: body ? 200 : 404 };
+        },
+        update: async (thing, payload) => {
+          shadows.set(thing, payload);
+          return { accepted: true, body: payload, code: 200 };
+        },
+        delete: async (thing) => {
+          const body = shadows.get(thing) ?? Buffer.from('{"code":404,"message":"none"}');
+          return { accepted: shadows.delete(thing), body, code: 404 };
+        },
+      },
+      messages: {
+        port: 18883,
+        publish: async (topic, payload, qos) => {
+          published.push({ topic, payload: payload.toString(), qos });
+        },
+        disconnectCertificate: (id) => disconnected.push(id),
+      },
+      certificateIssuer: clientCa,
+      codeLocationKey,
+      auth,
+      log: silentLogger(),
+    };
+  }
+}
+
+async function createAuthority(store: Store, groupId: string): Promise<GroupAuthority> {
+  const { certificatePem, privateKeyPem } = await createSelfSigned({
+    subject: [['CN', groupId]],
+    notAfter: new Date(Date.now() + 1e10),
+    isCa: true,
+  });
+  const authorityId = certificateId(certificatePem);
+  const authority = {
+    authorityId,
+    groupId,
+    certificatePem,
+    privateKeyPem,
+    createdAt: new Date().toISOString(),
+  };
+  await store.authorities.create(authority);
+  return authority;
+}
+
+/** A zip with the given files. */
+export async function zipOf(files: Readonly<Record<string, string>>): Promise<Buffer> {
+  const zip = new yazl.ZipFile();
+  for (const [name, content] of Object.entries(files)) zip.addBuffer(Buffer.from(content), name);
+  zip.end();
+  const parts: Buffer[] = [];
+  for await (const part of zip.outputStream) parts.push(Buffer.from(part));
+  return Buffer.concat(parts);
+}
+
+/** What a client saw of a refusal. */
+export async function refusalOf(
+  promise: Promise<unknown>,
+): Promise<{ status: number | undefined; type: string; message: string }> {
+  try {
+    await promise;
+  } catch (error) {
+    const { name, message, $metadata } = error as Error & { $metadata?: { httpStatusCode?: number } };
+    return { status: $metadata?.httpStatusCode, type: name, message };
+  }
+  throw new Error('the request was not refused');
+}
