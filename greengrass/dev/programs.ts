@@ -1,5 +1,6 @@
 /** Starts and stops the real programs, as an operator would: greengrass-cloud and greengrassd as processes. */
 import { mkdirSync, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkJson, z } from '../lib/check.js';
@@ -88,4 +89,18 @@ export async function greengrassd(
   });
   if (code !== 0) throw new Error(`greengrassd ${verb} ended with ${code}: ${stdout}${stderr}`);
   return stdout;
+}
+
+/** A TCP port of 127.0.0.1 that is free now. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() =>
+        typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no port')),
+      );
+    });
+  });
 }

@@ -1,0 +1,39 @@
+/** AWS's own clients, pointed at a greengrass-cloud (or at AWS). gg speaks the public APIs and nothing else. */
+import { GreengrassClient } from '@aws-sdk/client-greengrass';
+import { IoTClient } from '@aws-sdk/client-iot';
+import { LambdaClient } from '@aws-sdk/client-lambda';
+
+export interface ClientOptions {
+  readonly endpoint: string;
+  readonly region: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
+export interface Clients {
+  readonly greengrass: GreengrassClient;
+  readonly iot: IoTClient;
+  readonly lambda: LambdaClient;
+  destroy(): void;
+}
+
+export function createClients({ endpoint, region, accessKeyId, secretAccessKey }: ClientOptions): Clients {
+  const options = { endpoint, region, credentials: { accessKeyId, secretAccessKey } };
+  const greengrass = new GreengrassClient(options);
+  const iot = new IoTClient(options);
+  const lambda = new LambdaClient(options);
+  return {
+    greengrass,
+    iot,
+    lambda,
+    destroy: () => {
+      for (const client of [greengrass, iot, lambda]) client.destroy();
+    },
+  };
+}
+
+/** The APIs' answers have every member optional; what `name` says is always there. */
+export function present<T>(value: T | undefined, name: string): T {
+  if (value === undefined) throw new Error(`the answer of the API lacks ${name}`);
+  return value;
+}

@@ -1,0 +1,48 @@
+/** `gg deploy`: deploys the group's latest version, and waits for its end where asked. */
+import { CreateDeploymentCommand, GetDeploymentStatusCommand } from '@aws-sdk/client-greengrass';
+import { type Clients, present } from './clients.js';
+import { findGroup, latestVersion } from './group.js';
+
+export interface DeploymentEnd {
+  readonly status: string;
+  readonly errorMessage?: string;
+}
+
+const POLL_MS = 200;
+
+export async function deployGroup(
+  clients: Clients,
+  group: string,
+): Promise<{ groupId: string; deploymentId: string }> {
+  const groupId = await findGroup(clients, group);
+  const { id } = await latestVersion(clients, groupId);
+  const deployment = await clients.greengrass.send(
+    new CreateDeploymentCommand({ GroupId: groupId, GroupVersionId: id, DeploymentType: 'NewDeployment' }),
+  );
+  return { groupId, deploymentId: present(deployment.DeploymentId, 'DeploymentId') };
+}
+
+/** Polls GetDeploymentStatus, as V1's scripts do, until Success or Failure. Rejects when time runs out. */
+export async function waitForDeployment(
+  { greengrass }: Clients,
+  groupId: string,
+  deploymentId: string,
+  { timeoutMs }: { timeoutMs: number },
+): Promise<DeploymentEnd> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    const answer = await greengrass.send(
+      new GetDeploymentStatusCommand({ GroupId: groupId, DeploymentId: deploymentId }),
+    );
+    const status = present(answer.DeploymentStatus, 'DeploymentStatus');
+    if (status === 'Success' || status === 'Failure') {
+      return answer.ErrorMessage === undefined ? { status } : { status, errorMessage: answer.ErrorMessage };
+    }
+    if (Date.now() > deadline) {
+      throw new Error(
+        `deployment ${deploymentId} is still ${status} after ${timeoutMs / 1000} s: is the core running and online?`,
+      );
+    }
+    await new Promise((wake) => setTimeout(wake, POLL_MS));
+  }
+}

@@ -1,0 +1,63 @@
+/**
+ * A function's folder → the zip that is uploaded: its files, and the Core SDK that it imports, as V1 users bundle it.
+ * The same folder gives the same bytes, so that an unchanged function is not deployed again.
+ */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, relative } from 'node:path';
+import { ZipFile } from 'yazl';
+import { PACKAGE_ROOT } from '../lib/package-root.js';
+
+/** All entries carry this time; the clock must not change the digest. */
+const ENTRY_TIME = new Date('2020-01-01T00:00:00Z');
+const LEFT_OUT = new Set(['README.md', 'lambda.json', '__pycache__', '.git']);
+
+export type BundledSdk = 'python' | 'nodejs' | 'none';
+
+export async function packLambda(folder: string, sdk: BundledSdk): Promise<Buffer> {
+  const files = new Map<string, string>();
+  collect(folder, '', files);
+  if (sdk === 'python') collect(join(PACKAGE_ROOT, 'greengrass/sdk/python'), '', files);
+  if (sdk === 'nodejs') collectPackage('aws-greengrass-core-sdk', join(PACKAGE_ROOT, 'package.json'), files);
+  const zip = new ZipFile();
+  for (const [name, path] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const mode = (statSync(path).mode & 0o111) === 0 ? 0o100644 : 0o100755;
+    zip.addBuffer(readFileSync(path), name, { mtime: ENTRY_TIME, mode });
+  }
+  zip.end();
+  const chunks: Buffer[] = [];
+  for await (const chunk of zip.outputStream as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+function collect(folder: string, prefix: string, files: Map<string, string>): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    if (LEFT_OUT.has(entry.name) || entry.name.endsWith('.pyc')) continue;
+    const path = join(folder, entry.name);
+    const name = prefix === '' ? entry.name : `${prefix}/${entry.name}`;
+    if (entry.isDirectory()) collect(path, name, files);
+    else if (entry.isFile()) files.set(name, path);
+  }
+}
+
+/** A package and what it depends on, side by side under node_modules. */
+function collectPackage(name: string, from: string, files: Map<string, string>): void {
+  const target = `node_modules/${name}`;
+  if (files.has(`${target}/package.json`)) return;
+  const manifest = createRequire(from).resolve(`${name}/package.json`);
+  collect(dirname(manifest), target, files);
+  for (const path of [...files.keys()]) {
+    // Nested copies would only be left-overs of the development tree.
+    if (path.startsWith(`${target}/node_modules/`) || path.startsWith(`${target}/test/`)) files.delete(path);
+  }
+  const { dependencies = {} } = JSON.parse(readFileSync(manifest, 'utf8')) as {
+    dependencies?: Record<string, string>;
+  };
+  for (const dependency of Object.keys(dependencies)) collectPackage(dependency, manifest, files);
+}
+
+/** For messages: the folder as a user would write it. */
+export function shortPath(folder: string): string {
+  const path = relative(process.cwd(), folder);
+  return path.startsWith('..') ? folder : path || '.';
+}

@@ -1,0 +1,57 @@
+/** Looks for what a core may leave behind on the machine: processes, mounts, cgroups. For `--once` and for tests. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Everything on this machine that names `marker` (a folder of the run): one line each. */
+export function leftoversOf(marker: string): string[] {
+  return [...processes(marker), ...mounts(marker)];
+}
+
+function processes(marker: string): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .flatMap((pid) => {
+      const read = (file: string) => {
+        try {
+          return readFileSync(join('/proc', pid, file), 'utf8')
+            .replaceAll('\0', ' ')
+            .trim();
+        } catch {
+          return '';
+        }
+      };
+      const command = read('cmdline');
+      return command.includes(marker) || read('environ').includes(marker)
+        ? [`process ${pid}: ${command.slice(0, 200)}`]
+        : [];
+    });
+}
+
+function mounts(marker: string): string[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter((line) => line.includes(marker))
+    .map((line) => `mount: ${line}`);
+}
+
+/** Control groups of functions, all cores of this machine together: paths below the cgroup mount. */
+export function functionCgroups(): string[] {
+  const found: string[] = [];
+  const visit = (folder: string, depth: number) => {
+    let names: string[];
+    try {
+      names = readdirSync(folder, { withFileTypes: true })
+        .filter((entry) => entry.isDirectory())
+        .map((entry) => entry.name);
+    } catch {
+      return;
+    }
+    for (const name of names) {
+      const path = join(folder, name);
+      if (path.includes('/greengrass')) found.push(path);
+      if (depth < 5) visit(path, depth + 1);
+    }
+  };
+  visit('/sys/fs/cgroup', 0);
+  return found;
+}

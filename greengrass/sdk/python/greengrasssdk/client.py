@@ -1,0 +1,14 @@
+"""`client(name)`: one of the services that a function can reach on the core."""
+
+
+def client(client_type, *args):
+    """`lambda`, `iot-data` or `secretsmanager`. Any other name is a ValueError."""
+    if client_type == 'lambda':
+        from .Lambda import Client
+    elif client_type == 'iot-data':
+        from .IoTDataPlane import Client
+    elif client_type == 'secretsmanager':
+        from .SecretsManager import Client
+    else:
+        raise ValueError('Invalid client name: "{}". Use lambda, iot-data or secretsmanager.'.format(client_type))
+    return Client(*args)
