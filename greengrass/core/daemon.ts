@@ -1,16 +1,19 @@
 /**
  * The core's process: all parts, in the order of their life. Read this file top to bottom to know what runs.
  *
- * The local side (shadows, functions, devices) starts from what is on disk and never waits for the cloud; the agent
- * and the cloud connection come last.
+ * The local side (shadows, functions, devices) starts from what is on disk and never waits for the cloud; the agent and
+ * the cloud connection come last.
  */
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../lib/log.js';
 import { PACKAGE_ROOT, VERSION } from '../lib/package-root.js';
 import { certificateId } from '../lib/x509.js';
+import { isSameSystemFunction, SYSTEM_FUNCTIONS } from '../model/arn.js';
 import type { CoreConfig } from '../model/core-config.js';
 import { EMPTY_GROUP, type GroupDocument } from '../model/group.js';
+import { userFunctions } from '../model/group-checks.js';
+import { CLOUD, SHADOW_SERVICE } from '../model/subscription.js';
 import { MqttServer } from './broker/mqtt-server.js';
 import { ServerCertificate } from './certificates/server-certificate.js';
 import type { Component } from './component.js';
@@ -20,13 +23,299 @@ import { GroupStore } from './deployment/group-store.js';
 import { GroupRuntime } from './group-runtime.js';
 import { CloudEndpoint } from './iot-client/cloud-endpoint.js';
 import { IotConnection } from './iot-client/connection.js';
-import { Spooler } from './iot-client/spooler.js';
-import { IpDetector } from './ip-detector/ip-detector.js';
+import { DEFAULT_SPOOL, spoolSettings } from './iot-client/spooler.js';
+import { hostAddresses, IpDetector } from './ip-detector/ip-detector.js';
 import { IpcServer } from './ipc/ipc-server.js';
 import { Isolation } from './isolation/isolation.js';
 import { Functions } from './lambda/functions.js';
 import { LogFiles } from './logs/log-files.js';
+import { PidFile } from './pid-file.js';
+import { readRootConfig } from './root-config.js';
 import { Router } from './router/router.js';
 import { ServiceClient } from './service-client.js';
 import { ShadowEndpoint } from './shadow/shadow-endpoint.js';
 import { ShadowService } from './shadow/shadow-service.js';
+import { shadowStorePath } from './shadow/shadow-store.js';
+
+/** Pinned functions of a new group must stay up for so long before the deployment is a success. */
+const HEALTH_WINDOW_MS = 1_000;
+
+export class Daemon {
+  readonly #config: CoreConfig;
+  readonly #pidFile: PidFile;
+  readonly #logs: LogFiles;
+  readonly #runtimeLog: Logger;
+  readonly #groupStore: GroupStore;
+  readonly #artifacts: ArtifactStore;
+  readonly #isolation: Isolation;
+  readonly #router: Router;
+  readonly #service: ServiceClient;
+  readonly #certificate: ServerCertificate;
+  readonly #mqttServer: MqttServer;
+  readonly #shadows: ShadowService;
+  readonly #connection: IotConnection;
+  readonly #cloud: CloudEndpoint;
+  readonly #functions: Functions;
+  readonly #ipc: IpcServer;
+  readonly #ipDetector: IpDetector;
+  readonly #group: GroupRuntime;
+  readonly #agent: DeploymentAgent;
+  /** What was started, to be stopped in reverse. */
+  readonly #started: Component[] = [];
+
+  /** Reads config.json and the credentials, makes the parts, starts nothing. Throws ConfigError. */
+  constructor(root: string) {
+    const { config, warnings } = readRootConfig(root);
+    const { writeDirectory, region, accountId, thingName } = config;
+    this.#config = config;
+    this.#pidFile = new PidFile(config.pidFileDirectory, root);
+    this.#logs = new LogFiles({ writeDirectory, region, accountId });
+    const log = (component: string) => this.#logs.systemLogger(component);
+    this.#runtimeLog = log('runtime');
+    const credentials = readCredentials(config);
+    this.#banner(root, credentials.certPem, warnings);
+
+    this.#groupStore = new GroupStore(writeDirectory);
+    this.#artifacts = new ArtifactStore(writeDirectory);
+    this.#isolation = new Isolation({
+      hiddenPaths: [...new Set([root, writeDirectory])],
+      stateFolder: join(writeDirectory, 'packages', VERSION, 'isolation'),
+      logger: this.#runtimeLog,
+    });
+    this.#router = new Router({ logger: log('GGRouter') });
+    this.#service = new ServiceClient({
+      host: config.ggHost,
+      port: config.ggHttpPort,
+      ...credentials,
+      logger: this.#runtimeLog,
+    });
+    this.#certificate = new ServerCertificate({
+      writeDirectory,
+      thingName,
+      service: this.#service,
+      logger: log('GGDeviceCertificateManager'),
+      ...(config.mqttServerKeyPath === undefined ? {} : { ownKeyPath: config.mqttServerKeyPath }),
+    });
+    this.#mqttServer = new MqttServer({
+      port: config.ggMqttPort,
+      certificate: () => {
+        const loaded = this.#certificate.load();
+        if (!loaded) throw new Error('there is no server certificate yet');
+        return loaded;
+      },
+      onPublish: (message) => this.#router.route(message),
+      logger: log('GGConnManager'),
+    });
+    this.#shadows = new ShadowService({
+      path: shadowStorePath(writeDirectory),
+      logger: log(SHADOW_SERVICE),
+      emit: (message) => this.#router.route(message),
+    });
+    this.#connection = new IotConnection({
+      host: config.iotHost,
+      port: config.iotMqttPort,
+      clientId: config.coreClientId,
+      ...credentials,
+      keepAliveS: config.keepAliveS,
+      maxRetryIntervalS: config.mqttMaxConnectionRetryIntervalS,
+      operationTimeoutS: config.mqttOperationTimeoutS,
+      logger: this.#runtimeLog,
+    });
+    this.#cloud = new CloudEndpoint({
+      connection: this.#connection,
+      onMessage: (message) => this.#router.route(message),
+      writeDirectory,
+      logger: log('GGCloudSpooler'),
+    });
+    this.#functions = new Functions({
+      engine: this.#isolation,
+      logs: this.#logs,
+      logger: this.#runtimeLog,
+      services: {
+        publish: (source, topic, payload, allOrError) => {
+          const { refused } = this.#router.route({ source, topic, payload, qos: 0 });
+          return !allOrError || refused === 0;
+        },
+        shadow: async (thing, operation, payload) => this.#shadows.request(thing, operation, payload),
+        secret: async () => secretRefusal(),
+      },
+      facts: config,
+      maxWorkItemCount: config.maxWorkItemCount,
+      maxConcurrentLimit: config.maxConcurrentLimit,
+      lruSize: config.lruSize,
+      ipcPort: () => this.#ipc.port,
+      runtimesFolder: join(PACKAGE_ROOT, 'greengrass', 'runtimes'),
+    });
+    this.#ipc = new IpcServer({
+      port: config.ggDaemonPort,
+      desk: this.#functions,
+      logs: this.#logs,
+      logger: this.#runtimeLog,
+    });
+    this.#ipDetector = new IpDetector({
+      thingName,
+      service: this.#service,
+      port: () => this.#mqttServer.port,
+      logger: log('GGIPDetector'),
+    });
+    this.#group = new GroupRuntime({
+      config,
+      router: this.#router,
+      mqttServer: this.#mqttServer,
+      functions: this.#functions,
+      cloud: this.#cloud,
+      certificate: this.#certificate,
+      logs: this.#logs,
+      logger: this.#runtimeLog,
+      onGroup: (group) => this.#groupChanged(group),
+      hosts: () => ['localhost', ...hostAddresses()],
+      healthWindowMs: HEALTH_WINDOW_MS,
+    });
+    this.#agent = new DeploymentAgent({
+      thingName,
+      writeDirectory,
+      link: this.#connection,
+      service: this.#service,
+      groupStore: this.#groupStore,
+      artifacts: this.#artifacts,
+      swap: (group, codeFolders) => this.#group.swap(group, codeFolders),
+      reset: () => this.#reset(),
+      logger: this.#runtimeLog,
+    });
+  }
+
+  /** Resolves when the core serves; answers what of it does not, in words. */
+  async start(): Promise<string[]> {
+    this.#claim();
+    const group = this.#groupStore.load();
+    await this.#isolation.probe();
+    this.#router.register(CLOUD, this.#cloud);
+    this.#router.register(SHADOW_SERVICE, new ShadowEndpoint(this.#shadows));
+    this.#certificate.onChanged(() => this.#mqttServer.reloadCertificate());
+    await this.#startAll([this.#shadows, this.#cloud, this.#ipc, this.#functions, this.#certificate]);
+    const unhealthy = await this.#activate(group);
+    // A deployment may have started it already; it is stopped like everything else.
+    this.#started.push(this.#mqttServer);
+    await this.#startAll([this.#ipDetector, this.#agent, this.#connection]);
+    this.#runtimeLog.info({ pid: process.pid }, 'Greengrass daemon started.');
+    return unhealthy;
+  }
+
+  /** Stops all parts in reverse; nothing of this core is left on the machine but its files. Idempotent. */
+  async stop(): Promise<void> {
+    this.#runtimeLog.info('Greengrass daemon is stopping.');
+    for (const component of this.#started.splice(0).reverse()) {
+      try {
+        await component.stop();
+      } catch (error) {
+        this.#runtimeLog.error(
+          { component: component.name, reason: (error as Error).message },
+          'Component did not stop cleanly.',
+        );
+      }
+    }
+    this.#service.close();
+    await this.#isolation.close();
+    this.#runtimeLog.info('Greengrass daemon stopped.');
+    this.#logs.close();
+    this.#pidFile.removeOwn();
+  }
+
+  /** One daemon for a root. */
+  #claim(): void {
+    const other = this.#pidFile.running();
+    if (other !== undefined && other !== process.pid) {
+      throw new Error(`Greengrass daemon is already running with PID: ${other}`);
+    }
+    this.#pidFile.write(process.pid);
+  }
+
+  async #startAll(components: readonly Component[]): Promise<void> {
+    for (const component of components) {
+      this.#started.push(component);
+      await component.start();
+    }
+  }
+
+  /** Runs the group that is on disk. What fails leaves the daemon up: a new deployment is the way to mend it. */
+  async #activate(group: GroupDocument): Promise<string[]> {
+    try {
+      const codeFolders = new Map(
+        userFunctions(group).map(({ FunctionArn }) => [FunctionArn, this.#artifacts.folderOf(FunctionArn)]),
+      );
+      const swap = await this.#group.swap(group, codeFolders);
+      await swap.commit();
+      return [];
+    } catch (error) {
+      const reason = (error as Error).message;
+      this.#runtimeLog.error({ reason }, 'The deployed group could not be started.');
+      return [`the deployed group could not be started: ${reason}`];
+    }
+  }
+
+  /** Parts that only look at the group. */
+  #groupChanged(group: GroupDocument): void {
+    const system = (arn: string) =>
+      group.GroupDefinitions.Lambdas.Content.find((f) => isSameSystemFunction(f.FunctionArn, arn));
+    this.#ipDetector.setEnabled(system(SYSTEM_FUNCTIONS.ipDetector) !== undefined);
+    void this.#ipDetector.look();
+    const spooler = system(SYSTEM_FUNCTIONS.spooler);
+    try {
+      this.#cloud.configure(
+        spooler ? spoolSettings(spooler.DeploymentConfiguration.Environment?.Variables ?? {}) : DEFAULT_SPOOL,
+      );
+    } catch (error) {
+      this.#runtimeLog.error(
+        { reason: (error as Error).message },
+        'The settings of GGCloudSpooler were refused; it keeps the ones it had.',
+      );
+    }
+  }
+
+  /** V1's reset: functions, user logs, shadows and server certificate go; configuration and core certificate stay. */
+  async #reset(): Promise<void> {
+    const swap = await this.#group.swap(EMPTY_GROUP, new Map());
+    await swap.commit();
+    await this.#mqttServer.stop();
+    this.#certificate.forget();
+    this.#logs.deleteUserLogs();
+    await this.#shadows.stop();
+    const path = shadowStorePath(this.#config.writeDirectory);
+    for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
+    await this.#shadows.start();
+  }
+
+  #banner(root: string, certPem: string, warnings: readonly string[]): void {
+    const { writeDirectory } = this.#config;
+    const log = this.#runtimeLog;
+    log.info(`Greengrass Version: ${VERSION}`);
+    log.info(`Greengrass Root: ${root}`);
+    log.info(`Greengrass Write Directory: ${writeDirectory}`);
+    log.info(`Group File Directory: ${join(writeDirectory, 'deployment', 'group')}`);
+    log.info(`Certificate fingerprint: ${certificateId(certPem)}`);
+    for (const warning of warnings) log.warn(`config.json: ${warning}`);
+  }
+}
+
+function readCredentials({ caPath, certificatePath, privateKeyPath }: CoreConfig) {
+  const read = (path: string, what: string) => {
+    try {
+      return readFileSync(path, 'utf8');
+    } catch (error) {
+      throw new Error(
+        `${what} ${path} can't be read (${(error as NodeJS.ErrnoException).code}): check config.json`,
+        { cause: error },
+      );
+    }
+  };
+  return {
+    caPem: read(caPath, 'CA file'),
+    certPem: read(certificatePath, 'certificate'),
+    keyPem: read(privateKeyPath, 'private key'),
+  };
+}
+
+/** No secret resource is attached to any function yet; V1's SDKs want exactly these two members. */
+function secretRefusal(): Buffer {
+  return Buffer.from(JSON.stringify({ Status: 401, Message: 'the secret is not attached to this function' }));
+}

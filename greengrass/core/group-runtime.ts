@@ -71,7 +71,7 @@ export class GroupRuntime {
     try {
       const applied = await functions.apply(plan);
       return {
-        health: () => this.#health(applied.healthy),
+        health: () => this.#health(applied.unhealthy),
         commit: () => applied.commit(),
         rollback: async () => {
           this.#route(old);
@@ -116,7 +116,7 @@ export class GroupRuntime {
     for (const key of [...before.devices, ...before.functions]) {
       if (!now.devices.has(key) && !now.functions.has(key)) router.unregister(key);
     }
-    mqttServer.setGroup({ devices: group.Devices, table });
+    mqttServer.setGroup({ devices: group.Devices });
     cloud.setTable(table);
     logs.configure(group.GroupDefinitions.Logging.Content);
     this.#active = group;

@@ -32,6 +32,8 @@ function pipeLines(stream: Readable, write: (line: string) => void): void {
     const last = rest + decoder.end();
     if (last !== '') writeCut(last, write);
   });
+  // It may have been paused while it had no listener.
+  stream.resume();
   stream.on('error', () => {
     // The pipe broke with its worker; what was read is written.
   });

@@ -1,0 +1,150 @@
+/** A worker's process as we hold it: its log pipes, its end and the reason for it, its stop. Both kinds of isolation. */
+import type { Readable } from 'node:stream';
+import type { ChildProcess, SpawnOptions } from '../../lib/subprocess.js';
+import type { WorkerCgroup } from './cgroup.js';
+import {
+  LOG_DESCRIPTORS,
+  type WorkerExit,
+  type WorkerLogLevel,
+  type WorkerProcess,
+} from './worker-process.js';
+
+/** Standard input is an empty pipe: engines change the owner of what they are given, which must not be /dev/null. */
+export const STDIO: NonNullable<SpawnOptions['stdio']> = [
+  'pipe',
+  'pipe',
+  'pipe',
+  'pipe',
+  'pipe',
+  'pipe',
+  'pipe',
+];
+
+/** How much a failed start may say. */
+const MAX_ERROR_BYTES = 2000;
+
+export interface WorkerChildOptions {
+  readonly child: ChildProcess;
+  readonly cgroup: WorkerCgroup | undefined;
+  /** Removes what the worker leaves; awaited before `exited` resolves. */
+  readonly clean: () => Promise<void>;
+  readonly memoryKb?: number;
+}
+
+interface RawExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+export class WorkerChild implements WorkerProcess {
+  readonly logs: Readonly<Record<WorkerLogLevel, Readable>>;
+  /** The process has ended; what it left may still be there. */
+  readonly ended: Promise<RawExit>;
+  readonly exited: Promise<WorkerExit>;
+  readonly #options: WorkerChildOptions;
+  #pid: number;
+  #isStopping = false;
+  #errors = '';
+
+  constructor(options: WorkerChildOptions) {
+    this.#options = options;
+    const { child } = options;
+    this.#pid = child.pid as number;
+    child.stdin?.on('error', () => {});
+    child.stdin?.end();
+    this.logs = Object.fromEntries(
+      Object.entries(LOG_DESCRIPTORS).map(([level, fd]) => [level, child.stdio[fd] as Readable]),
+    ) as Record<WorkerLogLevel, Readable>;
+    // Until somebody listens, the first words of a failed start are kept.
+    const note = (chunk: Buffer) => {
+      if (this.#errors.length < MAX_ERROR_BYTES) this.#errors += chunk.toString('utf8');
+    };
+    this.logs.ERROR.on('data', note);
+    this.#stopNoting = () => {
+      this.logs.ERROR.off('data', note);
+      this.logs.ERROR.pause();
+      if (this.#errors !== '') this.logs.ERROR.unshift(Buffer.from(this.#errors));
+    };
+    this.ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
+    this.exited = this.ended.then((raw) => this.#finish(raw));
+  }
+
+  #stopNoting: () => void;
+
+  get pid(): number {
+    return this.#pid;
+  }
+
+  /** The worker runs under this process id. */
+  runs(pid: number): void {
+    this.#pid = pid;
+    this.#stopNoting();
+  }
+
+  firstErrors(): string {
+    return this.#errors.trim();
+  }
+
+  async stop(graceMs: number): Promise<WorkerExit> {
+    if (!this.#isStopping) {
+      this.#isStopping = true;
+      signal(this.#pid, 'SIGTERM');
+      const timer = setTimeout(() => this.#kill(), graceMs);
+      void this.ended.then(() => clearTimeout(timer));
+    }
+    return this.exited;
+  }
+
+  #kill(): void {
+    this.#options.cgroup?.killAll();
+    signal(this.#pid, 'SIGKILL');
+    this.#options.child.kill('SIGKILL');
+  }
+
+  async #finish({ code: rawCode, signal: rawSignal }: RawExit): Promise<WorkerExit> {
+    const { cgroup, clean, memoryKb } = this.#options;
+    // An engine gives a signal as 128 + its number.
+    const killed = rawSignal ?? signalOf(rawCode);
+    const outOfMemory =
+      !this.#isStopping && (cgroup?.oomKills() ?? 0) > 0 && (killed === 'SIGKILL' || rawCode !== 0);
+    await clean();
+    const code = killed === null ? rawCode : null;
+    return { code, signal: killed, outOfMemory, reason: reasonOf(code, killed, outOfMemory, memoryKb) };
+  }
+}
+
+function reasonOf(
+  code: number | null,
+  killed: NodeJS.Signals | null,
+  outOfMemory: boolean,
+  memoryKb?: number,
+): string {
+  if (outOfMemory) return `Worker consumed all allocated memory (${memoryKb ?? 'no limit known'} KB)`;
+  return killed === null ? `exited with code ${code}` : `was ended by ${killed}`;
+}
+
+function signalOf(code: number | null): NodeJS.Signals | null {
+  const names: Record<number, NodeJS.Signals> = {
+    129: 'SIGHUP',
+    130: 'SIGINT',
+    131: 'SIGQUIT',
+    132: 'SIGILL',
+    134: 'SIGABRT',
+    135: 'SIGBUS',
+    136: 'SIGFPE',
+    137: 'SIGKILL',
+    139: 'SIGSEGV',
+    141: 'SIGPIPE',
+    143: 'SIGTERM',
+    159: 'SIGSYS',
+  };
+  return code === null ? null : (names[code] ?? null);
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // Gone already.
+  }
+}
