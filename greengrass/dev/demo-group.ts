@@ -30,7 +30,7 @@ export interface DemoMembers {
 }
 
 /** Functions run as this user and group, which need no account on the machine. */
-const RUN_AS = { Uid: 64001, Gid: 64001 };
+export const RUN_AS = { Uid: 64001, Gid: 64001 };
 const RESOURCE_ID = 'shared-folder';
 
 function functionsOf(members: DemoMembers): GreengrassFunction[] {

@@ -2,7 +2,7 @@
  * The journey of a first deployment, hop by hop, each through the real programs: what `npm start` plays and
  * `npm start -- --once` verifies. Each hop proves itself and answers the facts that its line shows.
  */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { chownSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   bootstrapCore,
@@ -14,7 +14,7 @@ import {
 } from '../cli/index.js';
 import { PACKAGE_ROOT } from '../lib/package-root.js';
 import { thingArn } from '../model/arn.js';
-import { defineGroup, deploy } from './demo-group.js';
+import { defineGroup, deploy, RUN_AS } from './demo-group.js';
 import { Device, type Discovery, discover, readCredentials } from './device.js';
 import { freePort, greengrassd, type RunningCloud, startCloud } from './programs.js';
 import type { Started } from './started.js';
@@ -113,25 +113,18 @@ async function makeGroup(
     `things, keys, certificates, policies for ${CORE}, sensor, display (ready file: ${readyFile})`,
   );
 
-  const publish = async (name: string, handler?: string) => {
-    const folderOf = join(PACKAGE_ROOT, 'lambdas', name);
-    return (
-      await publishLambda(
-        clients,
-        folderOf,
-        handler === undefined ? {} : handler === '' ? {} : { functionName: `${name}-binary`, handler },
-      )
-    ).functionArn;
-  };
+  const publish = async (name: string, overrides?: { functionName: string; handler: string }) =>
+    (await publishLambda(clients, join(PACKAGE_ROOT, 'lambdas', name), overrides)).functionArn;
   const sharedFolder = join(folder, 'shared');
-  mkdirSync(sharedFolder, { recursive: true, mode: 0o777 });
+  mkdirSync(sharedFolder, { recursive: true });
+  chownSync(sharedFolder, RUN_AS.Uid, RUN_AS.Gid);
   const arns = {
     sensorArn: thingArn(info.region, info.accountId, 'sensor'),
     displayArn: thingArn(info.region, info.accountId, 'display'),
     helloArn: await publish('hello-world'),
     counterArn: await publish('counter'),
     echoArn: await publish('echo'),
-    echoBinaryArn: await publish('echo', 'index.binaryHandler'),
+    echoBinaryArn: await publish('echo', { functionName: 'echo-binary', handler: 'index.binaryHandler' }),
     shadowUserArn: await publish('shadow-user'),
     sharedFolder,
   };

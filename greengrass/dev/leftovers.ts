@@ -7,9 +7,21 @@ export function leftoversOf(marker: string): string[] {
   return [...processes(marker), ...mounts(marker)];
 }
 
+/** This process and those that started it: npm and shells, which name the folder on their command lines. */
+function ownLine(): Set<string> {
+  const line = new Set<string>();
+  for (let pid = String(process.pid); pid !== '0' && !line.has(pid); ) {
+    line.add(pid);
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    pid = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? '0';
+  }
+  return line;
+}
+
 function processes(marker: string): string[] {
+  const own = ownLine();
   return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .filter((name) => /^\d+$/.test(name) && !own.has(name))
     .flatMap((pid) => {
       const read = (file: string) => {
         try {

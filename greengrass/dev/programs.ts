@@ -84,11 +84,27 @@ export async function greengrassd(
   root: string,
   verb: 'start' | 'stop' | 'restart' | 'status',
 ): Promise<string> {
-  const { code, stdout, stderr } = await run(process.execPath, [GREENGRASSD, '--root', root, verb], {
-    timeoutMs: 120_000,
-  });
+  const insecure = isLinkProtected() ? [] : ['-i'];
+  const { code, stdout, stderr } = await run(
+    process.execPath,
+    [GREENGRASSD, '--root', root, ...insecure, verb],
+    {
+      timeoutMs: 120_000,
+    },
+  );
   if (code !== 0) throw new Error(`greengrassd ${verb} ended with ${code}: ${stdout}${stderr}`);
   return stdout;
+}
+
+/** Whether the core would start here without `-i`. A demonstration may go without; a device should not. */
+export function isLinkProtected(): boolean {
+  return ['protected_hardlinks', 'protected_symlinks'].every((name) => {
+    try {
+      return readFileSync(`/proc/sys/fs/${name}`, 'utf8').trim() === '1';
+    } catch {
+      return false;
+    }
+  });
 }
 
 /** A TCP port of 127.0.0.1 that is free now. */
