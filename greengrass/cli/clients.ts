@@ -3,6 +3,9 @@ import { GreengrassClient } from '@aws-sdk/client-greengrass';
 import { IoTClient } from '@aws-sdk/client-iot';
 import { LambdaClient } from '@aws-sdk/client-lambda';
 
+// The versions we pin run on Node.js 20; the clients' advice to upgrade is not for gg's users.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
+
 export interface ClientOptions {
   readonly endpoint: string;
   readonly region: string;

@@ -4,11 +4,12 @@
  * The local side (shadows, functions, devices) starts from what is on disk and never waits for the cloud; the agent and
  * the cloud connection come last.
  */
+import { createPrivateKey } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../lib/log.js';
 import { PACKAGE_ROOT, VERSION } from '../lib/package-root.js';
-import { certificateId } from '../lib/x509.js';
+import { certificateId, matchesPrivateKey } from '../lib/x509.js';
 import { isSameSystemFunction, SYSTEM_FUNCTIONS } from '../model/arn.js';
 import type { CoreConfig } from '../model/core-config.js';
 import { EMPTY_GROUP, type GroupDocument } from '../model/group.js';
@@ -27,6 +28,7 @@ import { DEFAULT_SPOOL, spoolSettings } from './iot-client/spooler.js';
 import { hostAddresses, IpDetector } from './ip-detector/ip-detector.js';
 import { IpcServer } from './ipc/ipc-server.js';
 import { Isolation } from './isolation/isolation.js';
+import { isolationFolder } from './isolation/place.js';
 import { Functions } from './lambda/functions.js';
 import { LogFiles } from './logs/log-files.js';
 import { PidFile } from './pid-file.js';
@@ -79,7 +81,7 @@ export class Daemon {
     this.#artifacts = new ArtifactStore(writeDirectory);
     this.#isolation = new Isolation({
       hiddenPaths: [...new Set([root, writeDirectory])],
-      stateFolder: join(writeDirectory, 'packages', VERSION, 'isolation'),
+      stateFolder: isolationFolder(writeDirectory),
       logger: this.#runtimeLog,
     });
     this.#router = new Router({ logger: log('GGRouter') });
@@ -308,11 +310,26 @@ function readCredentials({ caPath, certificatePath, privateKeyPath }: CoreConfig
       );
     }
   };
-  return {
+  const credentials = {
     caPem: read(caPath, 'CA file'),
     certPem: read(certificatePath, 'certificate'),
     keyPem: read(privateKeyPath, 'private key'),
   };
+  checkPair(credentials, `certificate ${certificatePath} and private key ${privateKeyPath}`);
+  return credentials;
+}
+
+/** A certificate without its key would only be found out by the cloud, as a refused handshake. */
+function checkPair({ certPem, keyPem }: { certPem: string; keyPem: string }, names: string): void {
+  let belong: boolean;
+  try {
+    belong = matchesPrivateKey(certPem, createPrivateKey(keyPem));
+  } catch (error) {
+    throw new Error(`${names}: not PEM files of a certificate and a key (${(error as Error).message})`, {
+      cause: error,
+    });
+  }
+  if (!belong) throw new Error(`${names} do not belong together: check config.json`);
 }
 
 /** No secret resource is attached to any function yet; V1's SDKs want exactly these two members. */

@@ -95,6 +95,7 @@ function subscriptionsOf(m: DemoMembers): Subscription[] {
     ['GGShadowService', shadow('update/+'), m.sensorArn],
     ['GGShadowService', shadow('get/+'), m.sensorArn],
     ['GGShadowService', shadow('update/delta'), m.shadowUserArn],
+    ['GGShadowService', '$aws/things/shadow-user/shadow/update/documents', m.displayArn],
   ];
   return rows.map(([Source, Subject, Target], index) => ({ Id: `s${index}`, Source, Subject, Target }));
 }

@@ -150,7 +150,13 @@ async function connectDevices(folder: string, { info }: RunningCloud, print: Hop
     'discovery',
     `sensor and display found their core (${endpoints.length} endpoints) and connected with mutual TLS`,
   );
-  await display.subscribe('hello/world/counter', 'echo/#', 'to/display', 'no/such/route');
+  await display.subscribe(
+    'hello/world/counter',
+    'echo/#',
+    'to/display',
+    'no/such/route',
+    '$aws/things/shadow-user/shadow/update/documents',
+  );
   await sensor.subscribe('$aws/things/sensor/shadow/update/+', '$aws/things/sensor/shadow/get/+');
   return { sensor, display };
 }
@@ -197,6 +203,11 @@ async function shadows(sensor: Device, display: Device, print: HopPrinter) {
   const document = await sensor.message(topic('get/accepted'), (payload) => payload.includes('"delta"'));
   const version = (JSON.parse(document.toString('utf8')) as { version: number }).version;
   print('shadow', `sensor updated and read its shadow (version ${version}), its delta: ${shortState(delta)}`);
+
+  // shadow-user saw the delta too, read the shadow through the SDK, and reported it in a shadow of its own.
+  const seen = '$aws/things/shadow-user/shadow';
+  await display.message(`${seen}/update/documents`, (payload) => payload.includes('"interval":5'));
+  print('shadow → SDK', 'shadow-user (Node.js, pinned, container) read and updated shadows through the SDK');
 }
 
 function shortState(payload: Buffer): string {

@@ -1,6 +1,7 @@
 /** Looks for what a core may leave behind on the machine: processes, mounts, cgroups. For `--once` and for tests. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { cgroupId, isolationFolder } from '../core/isolation/place.js';
 
 /** Everything on this machine that names `marker` (a folder of the run): one line each. */
 export function leftoversOf(marker: string): string[] {
@@ -46,24 +47,10 @@ function mounts(marker: string): string[] {
     .map((line) => `mount: ${line}`);
 }
 
-/** Control groups of functions, all cores of this machine together: paths below the cgroup mount. */
-export function functionCgroups(): string[] {
-  const found: string[] = [];
-  const visit = (folder: string, depth: number) => {
-    let names: string[];
-    try {
-      names = readdirSync(folder, { withFileTypes: true })
-        .filter((entry) => entry.isDirectory())
-        .map((entry) => entry.name);
-    } catch {
-      return;
-    }
-    for (const name of names) {
-      const path = join(folder, name);
-      if (path.includes('/greengrass')) found.push(path);
-      if (depth < 5) visit(path, depth + 1);
-    }
-  };
-  visit('/sys/fs/cgroup', 0);
-  return found;
+/** Control groups of the core with this root that are still there. */
+export function leftCgroups(root: string): string[] {
+  const name = `greengrass-${cgroupId(isolationFolder(join(root, 'ggc')))}`;
+  return ['', ...readdirSync('/sys/fs/cgroup')]
+    .map((hierarchy) => join('/sys/fs/cgroup', hierarchy, name))
+    .filter((path) => existsSync(path));
 }

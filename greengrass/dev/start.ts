@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { type Journey, play } from './journey.js';
-import { functionCgroups, leftoversOf } from './leftovers.js';
+import { leftCgroups, leftoversOf } from './leftovers.js';
 import { Started } from './started.js';
 
 const startedAt = performance.now();
@@ -73,7 +73,6 @@ async function main(): Promise<void> {
   mkdirSync(folder, { recursive: true });
   chmodSync(folder, 0o755);
   const stopped = stopSignal();
-  const cgroupsBefore = new Set(functionCgroups());
   const started = new Started();
   try {
     const journey = await Promise.race([play(folder, print, started), stopped.then(() => undefined)]);
@@ -87,7 +86,7 @@ async function main(): Promise<void> {
   } finally {
     await started.end();
   }
-  const left = [...leftoversOf(folder), ...functionCgroups().filter((path) => !cgroupsBefore.has(path))];
+  const left = [...leftoversOf(folder), ...leftCgroups(join(folder, 'greengrass'))];
   if (left.length > 0) throw new Error(`something was left behind:\n${left.join('\n')}`);
   print('stop', 'core and cloud stopped; no process, mount or cgroup is left');
   if (!options.data) rmSync(folder, { recursive: true, force: true });

@@ -1,11 +1,11 @@
 /** Starts workers as their specification asks, and sweeps what a killed core left behind. */
-import { createHash } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../../lib/log.js';
 import { CoreCgroup, detectCgroups } from './cgroup.js';
 import { findProgram, type HostReport, probeHost } from './host-report.js';
 import { OciEngine } from './oci-engine.js';
+import { cgroupId } from './place.js';
 import { startPlain } from './plain-process.js';
 import { checkSpec } from './spec-checks.js';
 import type { WorkerEngine, WorkerProcess, WorkerSpec } from './worker-process.js';
@@ -28,7 +28,7 @@ export class Isolation implements WorkerEngine {
 
   constructor(options: IsolationOptions) {
     this.#options = options;
-    this.#id = createHash('sha256').update(options.stateFolder).digest('hex').slice(0, 12);
+    this.#id = cgroupId(options.stateFolder);
   }
 
   get report(): HostReport {

@@ -43,7 +43,13 @@ export class OciEngine {
       devices: deviceRules(deviceNodes),
       ...(spec.memoryKb === undefined ? {} : { memoryKb: spec.memoryKb }),
     });
+    // A worker may end before its start was seen; what tells how it went stays until then.
+    let startSeen: () => void = () => {};
+    const seen = new Promise<void>((resolve) => {
+      startSeen = resolve;
+    });
     const clean = async () => {
+      await seen;
       await group.destroy();
       rmSync(folder, { recursive: true, force: true });
       rmSync(join(stateFolder, 'oci', spec.workerId), { recursive: true, force: true });
@@ -69,8 +75,11 @@ export class OciEngine {
       worker.runs(pid);
       return worker;
     } catch (error) {
+      startSeen();
       await clean().catch(() => undefined);
       throw error;
+    } finally {
+      startSeen();
     }
   }
 
@@ -83,11 +92,12 @@ export class OciEngine {
     });
     const deadline = Date.now() + START_TIMEOUT_MS;
     for (;;) {
+      const isLast = ended;
       const pid = Number.parseInt(readIfThere(join(folder, 'pid')), 10);
       if (Number.isInteger(pid)) return pid;
-      if (ended) {
+      if (isLast) {
         const { code, signal } = await exit;
-        const reason = engineError(readIfThere(join(folder, 'engine.log'))) ?? worker.firstErrors();
+        const reason = engineError(readIfThere(join(folder, 'engine.log'))) ?? (await worker.firstErrors());
         throw new Error(
           `unable to start lambda container: ${reason || `the engine ended with ${signal ?? code}`}`,
         );

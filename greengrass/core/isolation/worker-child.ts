@@ -44,7 +44,6 @@ export class WorkerChild implements WorkerProcess {
   readonly #options: WorkerChildOptions;
   #pid: number;
   #isStopping = false;
-  #errors = '';
 
   constructor(options: WorkerChildOptions) {
     this.#options = options;
@@ -55,21 +54,9 @@ export class WorkerChild implements WorkerProcess {
     this.logs = Object.fromEntries(
       Object.entries(LOG_DESCRIPTORS).map(([level, fd]) => [level, child.stdio[fd] as Readable]),
     ) as Record<WorkerLogLevel, Readable>;
-    // Until somebody listens, the first words of a failed start are kept.
-    const note = (chunk: Buffer) => {
-      if (this.#errors.length < MAX_ERROR_BYTES) this.#errors += chunk.toString('utf8');
-    };
-    this.logs.ERROR.on('data', note);
-    this.#stopNoting = () => {
-      this.logs.ERROR.off('data', note);
-      this.logs.ERROR.pause();
-      if (this.#errors !== '') this.logs.ERROR.unshift(Buffer.from(this.#errors));
-    };
     this.ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
     this.exited = this.ended.then((raw) => this.#finish(raw));
   }
-
-  #stopNoting: () => void;
 
   get pid(): number {
     return this.#pid;
@@ -78,11 +65,17 @@ export class WorkerChild implements WorkerProcess {
   /** The worker runs under this process id. */
   runs(pid: number): void {
     this.#pid = pid;
-    this.#stopNoting();
   }
 
-  firstErrors(): string {
-    return this.#errors.trim();
+  /** What a start that failed said on standard error; only for a process that has ended and that nobody reads. */
+  firstErrors(): Promise<string> {
+    return new Promise((resolve) => {
+      let text = '';
+      this.logs.ERROR.on('data', (chunk: Buffer) => {
+        if (text.length < MAX_ERROR_BYTES) text += chunk.toString('utf8');
+      });
+      this.logs.ERROR.once('close', () => resolve(text.trim()));
+    });
   }
 
   async stop(graceMs: number): Promise<WorkerExit> {
