@@ -71,6 +71,8 @@ export function run(
         resolve({ code: error ? Number(error.code) : 0, stdout, stderr });
       },
     );
+    // A program may end before it has read its input; how it ended is told by its code.
+    child.stdin?.on('error', () => {});
     child.stdin?.end(options.input ?? '');
   });
 }

@@ -119,3 +119,15 @@ describe('architecture', () => {
 });
 
 const sourcesSet = new Set(sources());
+
+describe('Python files of runtimes and SDK', () => {
+  const files = ['greengrass/runtimes/python', 'greengrass/sdk/python', 'lambdas'].flatMap((folder) =>
+    readdirSync(join(PACKAGE_ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.py'))
+      .map((path) => join(PACKAGE_ROOT, folder, path)),
+  );
+
+  it.each(files)('%s is plain ASCII, which Python 2.7 reads without a declaration', (file) => {
+    expect([...readFileSync(file)].every((byte) => byte < 128)).toBe(true);
+  });
+});

@@ -1,6 +1,7 @@
 /**
  * A routed message on its way to a device: sent where the device is connected and has itself subscribed to the topic
- * (with MQTT's own rules), with the lower of the two QoS.
+ * (with MQTT's own rules), with the lower of the two QoS. A device that reads slower than it is sent to loses
+ * messages, not the core its memory.
  */
 import type { Client } from 'aedes';
 import { thingNameOf } from '../../model/arn.js';
@@ -26,7 +27,14 @@ export function subscribedQos(filters: Filters, topic: string): 0 | 1 | undefine
 export interface Subscriber {
   readonly client: Client;
   readonly filters: Filters;
+  /** Bytes that were taken for the device and are not yet on their way through its socket. */
+  unsentBytes: number;
 }
+
+/** Beyond it, messages for a device that does not read are refused. */
+const MAX_UNSENT_BYTES = 8 * 1024 * 1024;
+/** What a waiting message takes besides its payload, roughly. */
+const MESSAGE_OVERHEAD_BYTES = 512;
 
 export class DeviceEndpoint implements Endpoint {
   /** `find`: the connected client of a thing name. */
@@ -37,15 +45,17 @@ export class DeviceEndpoint implements Endpoint {
     const subscriber = thingName === undefined ? undefined : this.find(thingName);
     if (subscriber === undefined) return false;
     const wanted = subscribedQos(subscriber.filters, topic);
-    if (wanted === undefined) return false;
+    if (wanted === undefined || subscriber.unsentBytes >= MAX_UNSENT_BYTES) return false;
     const granted = qos === 1 && wanted === 1 ? 1 : 0;
+    const bytes = payload.length + MESSAGE_OVERHEAD_BYTES;
+    subscriber.unsentBytes += bytes;
+    // A failed write closes the client; there is nobody else to tell.
     subscriber.client.publish(
       { cmd: 'publish', topic, payload, qos: granted, retain: false, dup: false },
-      noop,
+      () => {
+        subscriber.unsentBytes -= bytes;
+      },
     );
     return true;
   }
 }
-
-/** A failed write closes the client; there is nobody else to tell. */
-function noop(): void {}

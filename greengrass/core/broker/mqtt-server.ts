@@ -14,7 +14,7 @@ import type { Component, Health } from '../component.js';
 import type { Endpoint } from '../router/endpoint.js';
 import type { Message } from '../router/message.js';
 import { DeviceList } from './device-auth.js';
-import { DeviceEndpoint } from './device-endpoint.js';
+import { DeviceEndpoint, type Subscriber } from './device-endpoint.js';
 import { grantedQos, publishProblem } from './device-permissions.js';
 
 /** Most topic filters that one device may hold (AWS IoT: 50 on a connection; we leave room). */
@@ -61,7 +61,7 @@ export class MqttServer implements Component {
   readonly endpoint: Endpoint;
   readonly #options: MqttServerOptions;
   readonly #connections = new WeakMap<object, Connection>();
-  readonly #filters = new Map<string, { client: Client; filters: Map<string, 0 | 1> }>();
+  readonly #filters = new Map<string, Subscriber & { readonly filters: Map<string, 0 | 1> }>();
   readonly #sockets = new Set<TLSSocket>();
   #devices = new DeviceList([]);
   #broker: DeviceBroker | undefined;
@@ -100,6 +100,11 @@ export class MqttServer implements Component {
     const broker = new DeviceBroker({
       maxClientsIdLength: 128,
       connectTimeout: CONNECT_TIMEOUT_MS,
+      preConnect: (_client, packet, done) => {
+        // V1 keeps nothing for devices that are away. The CONNACK says so: session present 0.
+        packet.clean = true;
+        done(null, true);
+      },
       authenticate: (client, _user, _password, done) => this.#authenticate(client, done),
       authorizePublish: (client, packet, done) => this.#publish(client, packet, done),
       authorizeSubscribe: (client, subscription, done) => this.#subscribe(client, subscription, done),
@@ -218,8 +223,7 @@ export class MqttServer implements Component {
       return;
     }
     connection.source = source;
-    // Before the session's subscriptions are restored, which comes next in aedes.
-    this.#filters.set(client.id, { client, filters: new Map() });
+    this.#filters.set(client.id, { client, filters: new Map(), unsentBytes: 0 });
     done(null, true);
   }
 
@@ -253,7 +257,9 @@ export class MqttServer implements Component {
     const held = this.#filters.get(client.id);
     const problem =
       filterProblem(subscription.topic) ??
-      (held && held.filters.size >= MAX_FILTERS ? `more than ${MAX_FILTERS} topic filters` : undefined);
+      (held && held.filters.size >= MAX_FILTERS && !held.filters.has(subscription.topic)
+        ? `more than ${MAX_FILTERS} topic filters`
+        : undefined);
     if (problem) {
       this.#options.logger.warn(
         { clientId: client.id, filter: subscription.topic, reason: problem },
@@ -262,8 +268,8 @@ export class MqttServer implements Component {
       done(null, null);
       return;
     }
-    const qos = grantedQos(subscription.qos);
-    if (held?.client === client) held.filters.set(subscription.topic, qos);
-    done(null, { ...subscription, qos });
+    if (held?.client === client) held.filters.set(subscription.topic, grantedQos(subscription.qos));
+    // The endpoint alone decides on the QoS of a delivery; aedes would lower it to that of the exact filter.
+    done(null, { ...subscription, qos: 1 });
   }
 }

@@ -110,8 +110,10 @@ class IPCClient(object):
         self._request('PUT', API + function_arn + '/initialized', {}, _bytes(result.to_json()))
 
     def _request(self, method, path, headers, body):
-        all_headers = {HEADER_AUTH_TOKEN: AUTH_TOKEN or ''}
-        all_headers.update(headers)
+        # Python 2 joins head and body to one string: with unicode in the head it would decode the body's bytes.
+        path = str(path)
+        all_headers = {HEADER_AUTH_TOKEN: str(AUTH_TOKEN or '')}
+        all_headers.update((name, str(value)) for name, value in headers.items())
         if body is not None:
             all_headers['Content-Type'] = 'application/octet-stream'
         # The core may have closed the kept connection meanwhile (it idled, or the core was restarted). A request that

@@ -23,7 +23,7 @@ class Client(object):
         return self._shadow_op('get', self._required('thingName', **kwargs), b'')
 
     def update_thing_shadow(self, **kwargs):
-        """thingName, payload: `{"state": {"desired": …, "reported": …}}` as JSON text."""
+        """thingName, payload: `{"state": {"desired": ..., "reported": ...}}` as JSON text."""
         thing_name = self._required('thingName', **kwargs)
         return self._shadow_op('update', thing_name, self._required('payload', **kwargs))
 
