@@ -67,7 +67,8 @@ export async function play(folder: string, print: HopPrinter, started: Started):
   print('deployment', `${deploymentId} of group ${groupId}: GetDeploymentStatus says Success`);
 
   const { sensor, display } = await connectDevices(folder, cloud, print, started);
-  await messages(sensor, display, operator, root, print);
+  await messages(sensor, display, operator, print);
+  await volume(arns.sharedFolder, print);
   await shadows(sensor, display, print);
   await noRoute(sensor, display, operator, root, print);
   return { cloud, root, clients, groupId, sensor, display, operator };
@@ -161,7 +162,7 @@ async function connectDevices(folder: string, { info }: RunningCloud, print: Hop
   return { sensor, display };
 }
 
-async function messages(sensor: Device, display: Device, operator: Device, root: string, print: HopPrinter) {
+async function messages(sensor: Device, display: Device, operator: Device, print: HopPrinter) {
   await operator.message('hello/world', (payload) => payload.includes('Hello world!'), 30_000);
   print('pinned', 'hello-world (Python, pinned, container) → cloud');
 
@@ -190,7 +191,15 @@ async function messages(sensor: Device, display: Device, operator: Device, root:
 
   await operator.publish('to/display', 'from the cloud');
   await display.message('to/display', (payload) => payload.toString('utf8') === 'from the cloud');
-  print('cloud → device', `operator → cloud → display (${root})`);
+  print('cloud → device', 'operator → cloud → core → display');
+}
+
+/** The counter wrote its count into the volume that the group gives it. */
+async function volume(sharedFolder: string, print: HopPrinter) {
+  const file = join(sharedFolder, 'count');
+  const count = readFileSync(file, 'utf8');
+  if (count !== '1') throw new Error(`${file} holds "${count}" and not the count of the one invocation`);
+  print('resource', `counter wrote through its local volume: ${file}`);
 }
 
 async function shadows(sensor: Device, display: Device, print: HopPrinter) {

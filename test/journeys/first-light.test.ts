@@ -25,6 +25,7 @@ describeAsRoot('npm start -- --once', () => {
       'node',
       'binary',
       'cloud → device',
+      'resource',
       'shadow',
       'shadow → SDK',
       'no route',
