@@ -43,7 +43,7 @@ try {
     mkdirSync(join(tree, folder), { recursive: true });
   mkdirSync(join(home, 'bin'), { recursive: true });
   for (const file of ['package.json', 'package-lock.json']) cpSync(join(root, file), join(home, file));
-  must('npm', ['ci', '--omit=dev', '--no-audit', '--no-fund'], { cwd: home });
+  must('npm', ['install', '--no-save', '--omit=dev', '--no-audit', '--no-fund'], { cwd: home });
   must('npm', ['uninstall', '--no-save', '--omit=dev', ...NOT_ON_A_CORE], { cwd: home });
   for (const part of [
     'deps',
