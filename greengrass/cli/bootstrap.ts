@@ -1,7 +1,11 @@
 /** `gg bootstrap`: thing, certificate, policy, group and config.json of a core, ready for `greengrassd start`. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { CreateCoreDefinitionCommand, CreateGroupCommand } from '@aws-sdk/client-greengrass';
+import {
+  CreateCoreDefinitionCommand,
+  CreateFunctionDefinitionCommand,
+  CreateGroupCommand,
+} from '@aws-sdk/client-greengrass';
 import { type Clients, present } from './clients.js';
 import { createIdentity, type PolicyStatement, type Scope, writeIdentity } from './identity.js';
 
@@ -56,10 +60,28 @@ export async function bootstrapCore(clients: Clients, options: BootstrapOptions)
       },
     }),
   );
+  // Automatic detection: discovery then tells devices where the core is, as after V1's easy creation of a group.
+  const functions = await clients.greengrass.send(
+    new CreateFunctionDefinitionCommand({
+      Name: `${options.groupName}-functions`,
+      InitialVersion: {
+        Functions: [
+          {
+            Id: 'ip-detector',
+            FunctionArn: 'arn:aws:lambda:::function:GGIPDetector:1',
+            FunctionConfiguration: { Pinned: true, MemorySize: 32768, Timeout: 3 },
+          },
+        ],
+      },
+    }),
+  );
   const group = await clients.greengrass.send(
     new CreateGroupCommand({
       Name: options.groupName,
-      InitialVersion: { CoreDefinitionVersionArn: present(core.LatestVersionArn, 'LatestVersionArn') },
+      InitialVersion: {
+        CoreDefinitionVersionArn: present(core.LatestVersionArn, 'LatestVersionArn'),
+        FunctionDefinitionVersionArn: present(functions.LatestVersionArn, 'LatestVersionArn'),
+      },
     }),
   );
   mkdirSync(join(root, 'config'), { recursive: true });

@@ -2,10 +2,11 @@
  * HTTPS to the Greengrass service with the core's certificate: the requests of WIRE.md §2. Answers are bounded;
  * what may pass (network, 5xx, 429) is tried again with back-off, what will not is told at once.
  */
-import { createWriteStream, existsSync, mkdirSync, statSync } from 'node:fs';
+import { createWriteStream, existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { dirname } from 'node:path';
+import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { backoffMs } from '../lib/backoff.js';
 import { check, checkJson, z } from '../lib/check.js';
@@ -13,6 +14,8 @@ import type { Logger } from '../lib/log.js';
 
 const MAX_DOCUMENT_BYTES = 16 * 1024 * 1024;
 const MAX_ANSWER_BYTES = 1024 * 1024;
+/** AWS Lambda's limit for an unpacked function; no zip of one is larger. */
+const MAX_ARTIFACT_BYTES = 250 * 1024 * 1024;
 const ATTEMPTS = 5;
 /** A server that says nothing for so long is gone. */
 const IDLE_TIMEOUT_MS = 20_000;
@@ -50,6 +53,8 @@ export interface ServiceClientOptions {
   readonly logger: Logger;
   /** First delay between attempts in ms. */
   readonly retryBaseMs?: number;
+  /** Largest zip that is fetched. */
+  readonly maxArtifactBytes?: number;
 }
 
 interface Call {
@@ -150,10 +155,18 @@ export class ServiceClient {
         await readBody(response, MAX_ANSWER_BYTES, this.#name(call)),
       );
     }
-    const flags = response.statusCode === 206 ? 'a' : 'w';
+    const resumed = response.statusCode === 206;
+    const maxBytes = this.#options.maxArtifactBytes ?? MAX_ARTIFACT_BYTES;
     try {
-      await pipeline(response, createWriteStream(file, { flags, flush: true }));
+      const tooLarge = () =>
+        new ServiceError(`${this.#name(call)}: the answer is larger than ${maxBytes} bytes`, false);
+      const meter = limitBytes(maxBytes - (resumed ? have : 0), tooLarge);
+      await pipeline(response, meter, createWriteStream(file, { flags: resumed ? 'a' : 'w', flush: true }));
     } catch (error) {
+      if (error instanceof ServiceError) {
+        rmSync(file, { force: true });
+        throw error;
+      }
       throw new ServiceError(`${this.#name(call)} broke off: ${(error as Error).message}`, true, {
         cause: error,
       });
@@ -208,6 +221,17 @@ function deploymentPath(groupId: string, deploymentId: string): string {
 
 function connectivityPath(thingName: string): string {
   return `/greengrass/connectivityInfo/thing/${encodeURIComponent(thingName)}`;
+}
+
+/** Passes at most `left` bytes on; then fails with the error. */
+function limitBytes(left: number, tooLarge: () => Error): Transform {
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      left -= chunk.length;
+      if (left < 0) done(tooLarge());
+      else done(null, chunk);
+    },
+  });
 }
 
 async function readBody(response: IncomingMessage, maxBytes: number, name: string): Promise<Buffer> {

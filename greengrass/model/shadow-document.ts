@@ -60,7 +60,7 @@ export function parseShadowUpdate(payload: Uint8Array): ShadowUpdate {
     }
     if (part !== null && !isObject(part))
       throw new ShadowRefusal(400, `${title(key)} node must be an object`);
-    if (depthOf(part) > MAX_SHADOW_DEPTH) {
+    if (isDeeper(part, MAX_SHADOW_DEPTH)) {
       throw new ShadowRefusal(
         400,
         `JSON contains too many levels of nesting; maximum is ${MAX_SHADOW_DEPTH}`,
@@ -118,10 +118,10 @@ function title(key: string): string {
   return key.charAt(0).toUpperCase() + key.slice(1);
 }
 
-function depthOf(value: Json | undefined): number {
-  if (Array.isArray(value)) return 1 + Math.max(0, ...value.map(depthOf));
-  if (isObject(value)) return 1 + Math.max(0, ...Object.values(value).map(depthOf));
-  return 0;
+/** True where objects and arrays nest deeper than `levels`. Looks no further down than that: the depth is the sender's. */
+function isDeeper(value: Json | undefined, levels: number): boolean {
+  if (!Array.isArray(value) && !isObject(value)) return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
 }
 
 /**

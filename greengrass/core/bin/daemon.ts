@@ -24,13 +24,13 @@ function crash(error: unknown): void {
 process.on('uncaughtException', crash);
 process.on('unhandledRejection', crash);
 
-const daemon = new Daemon(root);
+let daemon: Daemon | undefined;
 let stopping = false;
 
 async function stop(): Promise<void> {
   if (stopping) return;
   stopping = true;
-  await daemon.stop();
+  await daemon?.stop();
   process.exit(0);
 }
 process.on('SIGTERM', () => void stop());
@@ -43,6 +43,7 @@ function tell(message: object): Promise<void> {
 }
 
 try {
+  daemon = new Daemon(root);
   const unhealthy = await daemon.start();
   process.off('disconnect', starterGone);
   await tell({ kind: 'ready', unhealthy });
@@ -51,6 +52,6 @@ try {
   process.off('disconnect', starterGone);
   process.stderr.write(`[${new Date().toISOString()}][FATAL]-${(error as Error).stack}\n`);
   await tell({ kind: 'failed', reason: (error as Error).message });
-  await daemon.stop().catch(() => undefined);
+  await daemon?.stop().catch(() => undefined);
   process.exit(1);
 }

@@ -19,7 +19,7 @@ import { DeploymentError } from '../errors.js';
 import type { ServiceClient } from '../service-client.js';
 import type { ArtifactStore } from './artifact-store.js';
 import type { CloudLink } from './cloud-link.js';
-import type { GroupStore } from './group-store.js';
+import type { DeploymentMark, GroupStore } from './group-store.js';
 import { type Notification, watchNotices } from './notification.js';
 import { StatusReporter } from './status-reporter.js';
 
@@ -44,6 +44,12 @@ export interface DeploymentAgentOptions {
   readonly logger: Logger;
 }
 
+/**
+ * Longest reason that is reported, in characters: it goes into the shadow twice, and a shadow of AWS IoT holds 8 KB.
+ * The log has the whole of it.
+ */
+const MAX_REASON_LENGTH = 1000;
+
 export class DeploymentAgent implements Component {
   readonly name = 'GGDeploymentAgent';
   readonly #options: DeploymentAgentOptions;
@@ -52,8 +58,8 @@ export class DeploymentAgent implements Component {
   #next: DeploymentNotice | undefined;
   #running: Promise<void> | undefined;
   #stopped = true;
-  /** The deployment that this core dealt with last, whether it went well or not. */
-  #done: string | undefined;
+  /** How the deployment ended that this core dealt with last. */
+  #done: DeploymentReport | undefined;
 
   constructor(options: DeploymentAgentOptions) {
     this.#options = options;
@@ -64,7 +70,10 @@ export class DeploymentAgent implements Component {
     const { groupStore, thingName, link, logger } = this.#options;
     this.#stopped = false;
     this.#reporter.start();
-    this.#done = this.#reporter.pending?.deploymentId ?? groupStore.deployed()?.deploymentId;
+    const deployed = groupStore.deployed();
+    const committed =
+      deployed && ({ deploymentId: deployed.deploymentId, status: 'Success', stage: 'commit' } as const);
+    this.#done = this.#reporter.pending ?? committed;
     watchNotices(thingName, link, logger, (notification) => this.#notified(notification));
   }
 
@@ -81,8 +90,12 @@ export class DeploymentAgent implements Component {
 
   #notified({ notice, finished }: Notification): void {
     const { deploymentId } = notice;
-    if (this.#stopped || deploymentId === this.#current?.deploymentId) return;
-    if (deploymentId === this.#done || deploymentId === finished) return;
+    if (this.#stopped || deploymentId === this.#current?.deploymentId || deploymentId === finished) return;
+    if (deploymentId === this.#done?.deploymentId) {
+      // It was dealt with, but the cloud does not know: a power cut came between the commit and the report.
+      if (!this.#reporter.pending) this.#reporter.report(this.#done);
+      return;
+    }
     this.#next = notice;
     this.#running ??= this.#work().finally(() => {
       this.#running = undefined;
@@ -92,9 +105,9 @@ export class DeploymentAgent implements Component {
   async #work(): Promise<void> {
     for (let notice = this.#take(); notice; notice = this.#take()) {
       this.#current = notice;
-      this.#reporter.report(await this.#deal(notice));
-      this.#done = notice.deploymentId;
+      this.#done = await this.#deal(notice);
       this.#current = undefined;
+      this.#reporter.report(this.#done);
     }
   }
 
@@ -121,12 +134,14 @@ export class DeploymentAgent implements Component {
       logger.info(facts, 'Deployment succeeded.');
       return { deploymentId, status: 'Success', stage };
     } catch (error) {
-      const reason = (error as Error).message;
+      const { message } = error as Error;
       const failedAt = error instanceof DeploymentError ? error.stage : stage;
       const code = error instanceof DeploymentError ? error.code : 'InternalError';
-      logger.error({ deploymentId, errorString: reason, code, stage: failedAt }, 'Deployment failed.');
+      logger.error({ deploymentId, errorString: message, code, stage: failedAt }, 'Deployment failed.');
       if (!(error instanceof DeploymentError))
         logger.error({ stack: (error as Error).stack }, 'Unexpected error.');
+      const reason =
+        message.length > MAX_REASON_LENGTH ? `${message.slice(0, MAX_REASON_LENGTH - 1)}…` : message;
       return {
         deploymentId,
         status: 'Failure',
@@ -165,7 +180,7 @@ export class DeploymentAgent implements Component {
       enter('health');
       await swapped.health();
       enter('commit');
-      groupStore.commit(bytes, { deploymentId, groupId });
+      commit(groupStore, bytes, { deploymentId, groupId });
     } catch (error) {
       await swapped.rollback();
       throw error;
@@ -218,5 +233,17 @@ export class DeploymentAgent implements Component {
     enter('commit');
     this.#options.groupStore.reset({ deploymentId, groupId });
     this.#options.artifacts.sweep([]);
+  }
+}
+
+function commit(groupStore: GroupStore, document: Buffer, mark: DeploymentMark): void {
+  try {
+    groupStore.commit(document, mark);
+  } catch (error) {
+    throw new DeploymentError(
+      'CommitFailed',
+      `the group could not be written to the disk: ${(error as Error).message}`,
+      { cause: error },
+    );
   }
 }

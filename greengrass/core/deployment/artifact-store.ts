@@ -16,6 +16,7 @@ import {
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { writeFileAtomic } from '../../lib/atomic-file.js';
+import { parseFunctionArn } from '../../model/arn.js';
 import { EXECUTABLE_RUNTIME } from '../../model/function-config.js';
 import type { GroupFunction } from '../../model/group.js';
 import { DeploymentError } from '../errors.js';
@@ -110,6 +111,13 @@ export class ArtifactStore {
 
 /** The zip's SHA-256 in hex: the last part of the artifact's ARN, which must agree with CodeSha256. */
 function digestOf({ FunctionArn: arn, ArtifactArn, DeploymentConfiguration }: GroupFunction): string {
+  // It becomes the name of a folder, before the checks of the group have seen it.
+  if (parseFunctionArn(arn) === undefined) {
+    throw new DeploymentError(
+      'DocumentInvalid',
+      `group config is invalid: "${arn.slice(0, 200)}" is not the ARN of a function`,
+    );
+  }
   const digest = ArtifactArn?.split('/').at(-1) ?? '';
   const codeSha256 = DeploymentConfiguration.CodeSha256;
   const agrees = codeSha256 === undefined || Buffer.from(codeSha256, 'base64').toString('hex') === digest;

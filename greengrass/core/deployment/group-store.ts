@@ -44,13 +44,20 @@ export class GroupStore {
     return text === undefined ? undefined : checkJson(deploymentMark, text, this.#mark);
   }
 
-  /** Makes `document` the group to run. The one before is kept beside it. */
+  /** Makes `document` the group to run. The one before is kept beside it; where this throws, it still is the group. */
   commit(document: Uint8Array, mark: DeploymentMark): void {
     const before = readOptional(this.#file);
     if (before !== undefined) writeFileAtomic(this.#previous, before, 0o600);
     writeFileAtomic(this.#file, document, 0o600);
-    // Behind the group: a cut in between makes the deployment run once more, which changes nothing.
-    writeFileAtomic(this.#mark, JSON.stringify(mark), 0o600);
+    try {
+      // Behind the group: a cut in between makes the deployment run once more, which changes nothing.
+      writeFileAtomic(this.#mark, JSON.stringify(mark), 0o600);
+    } catch (error) {
+      // The deployment will be told as failed: the next start must not run its group.
+      if (before === undefined) rmSync(this.#file, { force: true });
+      else writeFileAtomic(this.#file, before, 0o600);
+      throw error;
+    }
   }
 
   /** Back to the empty group; the mark of the reset stays, so that it is not done twice. */

@@ -48,8 +48,20 @@ export class StatusReporter {
   report(report: DeploymentReport): void {
     this.#pending = report;
     // Only the end of a deployment must outlive the process; the stages on the way are news of the moment.
-    if (report.status !== 'InProgress') writeFileAtomic(this.#file, JSON.stringify(report), 0o600);
+    if (report.status !== 'InProgress') this.#keep(report);
     this.#send();
+  }
+
+  /** A full disk must not end a deployment that is at its end: the report is then kept in memory alone. */
+  #keep(report: DeploymentReport): void {
+    try {
+      writeFileAtomic(this.#file, JSON.stringify(report), 0o600);
+    } catch (error) {
+      this.#logger.error(
+        { reason: (error as Error).message },
+        'Deployment report could not be kept on disk.',
+      );
+    }
   }
 
   #send(): void {
@@ -81,7 +93,12 @@ export class StatusReporter {
     }
     if (token !== this.#token() || !this.#pending || this.#pending.status === 'InProgress') return;
     this.#pending = undefined;
-    rmSync(this.#file, { force: true });
+    try {
+      rmSync(this.#file, { force: true });
+    } catch (error) {
+      // It is sent once more after the next start, which the cloud takes as it took this one.
+      this.#logger.error({ reason: (error as Error).message }, 'Deployment report could not be removed.');
+    }
   }
 
   #load(): DeploymentReport | undefined {
