@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
-import mqtt, { type MqttClient } from 'mqtt';
+import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import { checkJson, z } from '../lib/check.js';
 
 /** What discovery answers; the letters are V1's. */
@@ -76,6 +76,25 @@ export function discover(credentials: DeviceCredentials, host: string, port: num
   });
 }
 
+/** Resolves when connected; rejects where it is refused, also by a server that just closes the connection. */
+export function connectOnce(options: IClientOptions): Promise<MqttClient> {
+  const client = mqtt.connect({ ...options, reconnectPeriod: 0 });
+  return new Promise((resolve, reject) => {
+    const fail = (error?: Error) => {
+      client.end(true);
+      reject(error ?? new Error('the server closed the connection'));
+    };
+    const closed = () => fail();
+    client.once('error', fail);
+    client.once('close', closed);
+    client.once('connect', () => {
+      client.off('error', fail);
+      client.off('close', closed);
+      resolve(client);
+    });
+  });
+}
+
 /** A connected device. Keeps what it received, so that a hop can be checked after the fact. */
 export class Device {
   readonly received: Received[] = [];
@@ -96,7 +115,7 @@ export class Device {
     { thingName, certPem, keyPem }: DeviceCredentials,
     server: { host: string; port: number; caPem: string | string[] },
   ): Promise<Device> {
-    const client = await mqtt.connectAsync({
+    const client = await connectOnce({
       protocol: 'mqtts',
       host: server.host,
       port: server.port,
