@@ -1,8 +1,9 @@
 /** What a deployment does to a running core, and what it does not when it fails. */
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { ResetDeploymentsCommand } from '@aws-sdk/client-greengrass';
 import { CreateFunctionCommand } from '@aws-sdk/client-lambda';
-import { packLambda } from '../../greengrass/cli/index.js';
+import { packLambda, waitForDeployment } from '../../greengrass/cli/index.js';
 import { greengrassd } from '../../greengrass/dev/programs.js';
 import { describeAsRoot } from '../support/as-root.js';
 import { defineGroup, deploy, publishFunction } from '../support/group.js';
@@ -158,6 +159,22 @@ describeAsRoot('a core with a deployed group', () => {
     const answer = await ask('after crash');
     expect(answer.born).not.toBe(born);
     expect(system.log('system/runtime.log')).toMatch(/\[ERROR\]-Worker exited unexpectedly\. .*"code":7/);
+  });
+
+  it('resets: functions stop, the group is empty, and a deployment brings it back', async () => {
+    const { greengrass } = system.clients;
+    const { DeploymentId = '' } = await greengrass.send(
+      new ResetDeploymentsCommand({ GroupId: system.groupId }),
+    );
+    const end = await waitForDeployment(system.clients, system.groupId, DeploymentId, { timeoutMs: 30_000 });
+    expect(end).toEqual({ status: 'Success' });
+    const state = join(system.root, 'ggc');
+    expect(readFileSync(join(state, 'deployment/group/group.json'), 'utf8')).toBe('{}');
+    expect(readdirSync(join(state, 'deployment/lambda'))).toEqual([]);
+    expect(existsSync(join(state, 'var/state/server'))).toBe(false);
+    expect(existsSync(join(system.root, 'config/config.json'))).toBe(true);
+    expect(await deploy(system, goodVersion)).toMatchObject({ DeploymentStatus: 'Success' });
+    await ask('after reset');
   });
 
   it('killed with -9 comes back with the same group, without the cloud, and cleans up', async () => {

@@ -13,7 +13,14 @@ import type { Endpoint } from '../router/endpoint.js';
 import type { Message } from '../router/message.js';
 import type { SubscriptionTable } from '../router/subscription-table.js';
 import type { CloudHandler } from './connection.js';
-import { DEFAULT_SPOOL, FileSpool, MemorySpool, type Spool, type SpoolSettings } from './spooler.js';
+import {
+  DEFAULT_SPOOL,
+  FileSpool,
+  MemorySpool,
+  type Spool,
+  type SpooledMessage,
+  type SpoolSettings,
+} from './spooler.js';
 
 /** What the endpoint needs of the connection. */
 export interface CloudConnection {
@@ -77,18 +84,26 @@ export class CloudEndpoint implements Endpoint, Component {
   /** A deployment changed the spooler's settings. What waits moves along in order. */
   configure(settings: SpoolSettings): void {
     const same = settings.storage === this.#settings.storage && settings.maxBytes === this.#settings.maxBytes;
-    this.#settings = settings;
-    if (same || this.#stopped) return;
+    if (same || this.#stopped) {
+      this.#settings = settings;
+      return;
+    }
     const old = this.#spool;
-    if (settings.storage === 'FileSystem' && old instanceof FileSpool) old.close();
     const next = this.#open(settings);
+    // Only now: where the file can't be opened, all stays as it was.
+    this.#settings = settings;
     this.#spool = next;
-    if (!old || (old instanceof FileSpool && next instanceof FileSpool)) return;
+    if (!old) return;
+    if (old instanceof FileSpool && next instanceof FileSpool) {
+      old.close();
+      return;
+    }
     for (let message = old.first(); message; message = old.first()) {
       next.push(message.topic, message.payload);
       old.remove(message.id);
     }
     old.close();
+    this.#send();
   }
 
   /** Subjects with source `cloud`; only what changed is subscribed or unsubscribed. */
@@ -146,26 +161,43 @@ export class CloudEndpoint implements Endpoint, Component {
   async #sendAll(): Promise<void> {
     const { connection, logger } = this.#options;
     for (;;) {
-      const spool = this.#spool;
-      const message = connection.connected && !this.#stopped ? spool?.first() : undefined;
-      if (!spool || !message) break;
+      let topic: string | undefined;
       try {
-        await connection.publish(message.topic, message.payload, 1);
+        const spool = this.#spool;
+        const message = connection.connected && !this.#stopped ? spool?.first() : undefined;
+        if (!spool || !message) break;
+        topic = message.topic;
+        await connection.publish(topic, message.payload, 1);
         this.#attempt = 0;
-        if (spool === this.#spool) spool.remove(message.id);
-        else this.#spool?.remove(message.id);
+        this.#sent(spool, message);
       } catch (error) {
         logger.error(
-          { topic: message.topic, errorString: (error as Error).message },
+          { topic, errorString: (error as Error).message },
           'Cloud messaging error: Error occurred while trying to publish a message.',
         );
-        const delayMs = backoffMs(this.#attempt++, { baseMs: 200, maxMs: 30_000 });
-        clearTimeout(this.#retry);
-        this.#retry = setTimeout(() => this.#send(), delayMs);
+        this.#retryLater();
         break;
       }
     }
     // In the same turn as the look that found nothing to send, so that no message can slip in between.
     this.#sending = false;
+  }
+
+  #sent(spool: Spool, message: SpooledMessage): void {
+    if (spool === this.#spool) {
+      spool.remove(message.id);
+      return;
+    }
+    // A deployment moved the queue meanwhile; there the message has another id, and is the first if it still is there.
+    const first = this.#spool?.first();
+    if (first?.topic === message.topic && first.payload.equals(message.payload))
+      this.#spool?.remove(first.id);
+  }
+
+  #retryLater(): void {
+    clearTimeout(this.#retry);
+    if (this.#stopped) return;
+    const delayMs = backoffMs(this.#attempt++, { baseMs: 200, maxMs: 30_000 });
+    this.#retry = setTimeout(() => this.#send(), delayMs);
   }
 }

@@ -28,6 +28,9 @@ export interface IotConnectionOptions {
   readonly logger: Logger;
 }
 
+/** Return code of a SUBACK for a filter that was refused [MQTT-3.9.3-2]. */
+const SUBACK_FAILURE = 128;
+
 type State = 'stopped' | 'connecting' | 'connected';
 
 export class IotConnection implements Component {
@@ -60,7 +63,10 @@ export class IotConnection implements Component {
     clearTimeout(this.#retry);
     const client = this.#client;
     this.#client = undefined;
-    if (client) await client.endAsync(!client.connected).catch(() => undefined);
+    if (!client) return;
+    // The client would wait without end for an answer that is due; the spooler sends again what had none.
+    const force = !client.connected || Object.keys(client.outgoing).length > 0;
+    await client.endAsync(force).catch(() => undefined);
   }
 
   health(): Health {
@@ -164,25 +170,27 @@ export class IotConnection implements Component {
     // AWS IoT takes eight topic filters in one SUBSCRIBE.
     for (let at = 0; at < filters.length; at += 8) {
       const some = filters.slice(at, at + 8);
-      client.subscribe(some, { qos: 0 }, (error, granted) => {
-        const refused = granted?.filter(({ qos }) => qos === 128).map(({ topic }) => topic);
-        if (error || (refused && refused.length > 0)) {
-          this.#options.logger.warn(
-            {
-              filters: refused ?? some,
-              reason: error?.message ?? 'refused: does the policy of the core allow it?',
-            },
-            'Subscription in the cloud failed.',
-          );
-        }
+      client.subscribe(some, { qos: 0 }, (error, _subscriptions, packet) => {
+        if (!error) return;
+        const codes: readonly unknown[] = packet?.granted ?? [];
+        const refused = some.filter((_filter, index) => codes[index] === SUBACK_FAILURE);
+        this.#options.logger.warn(
+          {
+            filters: refused.length > 0 ? refused : some,
+            reason: refused.length > 0 ? 'refused: does the policy of the core allow it?' : error.message,
+          },
+          'Subscription in the cloud failed.',
+        );
       });
     }
   }
 
   #receive(topic: string, payload: Buffer): void {
+    // A handler may have several filters that take the topic, and may change the subscriptions while it is called.
+    const called = new Set<CloudHandler>();
     for (const [filter, handlers] of this.#handlers) {
-      if (!filterMatches(filter, topic, 'included')) continue;
-      for (const handler of handlers) handler(topic, payload);
+      if (filterMatches(filter, topic, 'included')) for (const handler of handlers) called.add(handler);
     }
+    for (const handler of called) handler(topic, payload);
   }
 }

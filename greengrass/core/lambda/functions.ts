@@ -4,13 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../../lib/log.js';
-import {
-  isSameSystemFunction,
-  isSystemFunctionArn,
-  parseFunctionArn,
-  SYSTEM_FUNCTIONS,
-} from '../../model/arn.js';
-import { parseShadowTopic, topicProblem } from '../../model/topic.js';
+import { isSystemFunctionArn, parseFunctionArn } from '../../model/arn.js';
 import type { Component, Health } from '../component.js';
 import { DeploymentError } from '../errors.js';
 import type {
@@ -31,6 +25,7 @@ import { FunctionHost, type HostContext } from './function-host.js';
 import { createInvocation } from './invocation.js';
 import { PostedResults } from './posted-results.js';
 import { type RuntimeCommand, runtimeCommand, workerPaths } from './runtime-command.js';
+import { SystemInvocations } from './system-invocations.js';
 import type { SystemServices } from './system-services.js';
 import { WorkBudget } from './work-queue.js';
 import { hashToken, type Worker } from './worker.js';
@@ -77,8 +72,10 @@ export class Functions implements Component, WorkDesk {
   readonly endpoint: Endpoint;
   readonly #options: FunctionsOptions;
   readonly #budget: WorkBudget;
-  readonly #byToken = new Map<string, { worker: Worker; host: FunctionHost }>();
+  readonly #idByToken = new Map<string, string>();
+  readonly #workers = new Map<string, { worker: Worker; host: FunctionHost }>();
   readonly #results = new PostedResults();
+  readonly #system: SystemInvocations;
   #hosts = new Map<string, FunctionHost>();
   #commands = new Map<string, RuntimeCommand>();
   #reaper: NodeJS.Timeout | undefined;
@@ -86,6 +83,7 @@ export class Functions implements Component, WorkDesk {
   constructor(options: FunctionsOptions) {
     this.#options = options;
     this.#budget = new WorkBudget(options.maxWorkItemCount);
+    this.#system = new SystemInvocations(options.services, this.#results);
     this.endpoint = new FunctionEndpoint((arn) => this.#hosts.get(arn));
   }
 
@@ -176,7 +174,7 @@ export class Functions implements Component, WorkDesk {
   // --- WorkDesk ---
 
   identify(token: string): Caller | undefined {
-    return this.#byToken.get(hashToken(token))?.worker.caller;
+    return this.#workers.get(this.#idByToken.get(hashToken(token)) ?? '')?.worker.caller;
   }
 
   post(
@@ -187,7 +185,7 @@ export class Functions implements Component, WorkDesk {
     payload: Buffer,
   ): PostOutcome {
     if (isSystemFunctionArn(targetArn))
-      return this.#postToSystem(caller, targetArn, type, clientContext, payload);
+      return this.#system.post(caller, targetArn, type, clientContext, payload);
     const host = this.#findHost(targetArn);
     if (!host) return { kind: 'unknownFunction' };
     const pending = type === 'RequestResponse' ? this.#results.expect(caller) : undefined;
@@ -253,72 +251,8 @@ export class Functions implements Component, WorkDesk {
     return versions.length === 1 ? versions[0] : undefined;
   }
 
-  #postToSystem(
-    caller: Caller,
-    arn: string,
-    type: InvocationType,
-    clientContext: string,
-    payload: Buffer,
-  ): PostOutcome {
-    const { services } = this.#options;
-    if (isSameSystemFunction(arn, SYSTEM_FUNCTIONS.router))
-      return this.#publish(caller, type, clientContext, payload);
-    if (isSameSystemFunction(arn, SYSTEM_FUNCTIONS.shadow)) {
-      const request = parseShadowTopic(customOf(clientContext).subject);
-      if (!request || request.kind !== undefined) {
-        return { kind: 'malformed', reason: 'the client context must name a shadow topic as custom.subject' };
-      }
-      return this.#answerLater(caller, services.shadow(request.thingName, request.operation, payload));
-    }
-    if (isSameSystemFunction(arn, SYSTEM_FUNCTIONS.secrets)) {
-      return this.#answerLater(caller, services.secret(caller.functionArn, payload));
-    }
-    return { kind: 'unknownFunction' };
-  }
-
-  #publish(caller: Caller, type: InvocationType, clientContext: string, payload: Buffer): PostOutcome {
-    const { subject, queueFullPolicy } = customOf(clientContext);
-    const problem = topicProblem(subject);
-    if (problem) return { kind: 'malformed', reason: `topic "${subject.slice(0, 300)}": ${problem}` };
-    const delivered = this.#options.services.publish(
-      caller.functionArn,
-      subject,
-      payload,
-      queueFullPolicy === 'AllOrError',
-    );
-    if (!delivered) return { kind: 'queueFull' };
-    // SDKs before 1.3 wait for a result of publish; the others never ask for it.
-    if (type === 'RequestResponse') return this.#answerLater(caller, Promise.resolve(Buffer.alloc(0)));
-    const { invocationId } = createInvocation({
-      type,
-      clientContext: '',
-      payload,
-      invoker: caller.functionArn,
-    });
-    return { kind: 'accepted', invocationId };
-  }
-
-  #answerLater(caller: Caller, body: Promise<Buffer>): PostOutcome {
-    const pending = this.#results.expect(caller);
-    const { invocationId, settle } = createInvocation(
-      { type: 'RequestResponse', clientContext: '', payload: Buffer.alloc(0), invoker: caller.functionArn },
-      pending.settle,
-    );
-    pending.register(invocationId);
-    body.then(
-      (payload) => settle({ functionError: '', payload }),
-      (error: Error) =>
-        settle({
-          functionError: 'Unhandled',
-          payload: Buffer.from(JSON.stringify({ errorMessage: error.message })),
-        }),
-    );
-    return { kind: 'accepted', invocationId };
-  }
-
   #workerOf({ workerId }: Caller): { worker: Worker; host: FunctionHost } | undefined {
-    for (const entry of this.#byToken.values()) if (entry.worker.id === workerId) return entry;
-    return undefined;
+    return this.#workers.get(workerId);
   }
 
   #moveQueue(from: FunctionHost, to: FunctionHost | undefined): void {
@@ -353,9 +287,13 @@ export class Functions implements Component, WorkDesk {
         };
       },
       admit: () => this.#admit(),
-      onWorker: (host, worker) => this.#byToken.set(worker.tokenHash, { worker, host }),
+      onWorker: (host, worker) => {
+        this.#idByToken.set(worker.tokenHash, worker.id);
+        this.#workers.set(worker.id, { worker, host });
+      },
       onWorkerGone: (worker) => {
-        this.#byToken.delete(worker.tokenHash);
+        this.#idByToken.delete(worker.tokenHash);
+        this.#workers.delete(worker.id);
         this.#results.forgetCaller(worker.id);
         // A place became free: whoever waits for one tries again.
         setImmediate(() => this.#wakeAll());
@@ -399,16 +337,4 @@ export class Functions implements Component, WorkDesk {
 function nameOf(arn: string): string {
   const parsed = parseFunctionArn(arn);
   return parsed ? `${parsed.region}:${parsed.accountId}:${parsed.name}` : arn;
-}
-
-/** `custom` of a client context, as far as the core reads it. Users can send any JSON here. */
-function customOf(clientContext: string): { subject: string; queueFullPolicy: string } {
-  try {
-    const context: unknown = JSON.parse(Buffer.from(clientContext, 'base64').toString('utf8'));
-    const custom = (context as { custom?: { subject?: unknown; queueFullPolicy?: unknown } } | null)?.custom;
-    const text = (value: unknown) => (typeof value === 'string' ? value : '');
-    return { subject: text(custom?.subject), queueFullPolicy: text(custom?.queueFullPolicy) };
-  } catch {
-    return { subject: '', queueFullPolicy: '' };
-  }
 }
