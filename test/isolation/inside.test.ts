@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { Isolation } from '../../greengrass/core/isolation/isolation.js';
 import { cgroupId } from '../../greengrass/core/isolation/place.js';
 import type {
@@ -84,9 +85,11 @@ describeAsRoot('a function in a container', () => {
   }
 
   async function finish(worker: WorkerProcess): Promise<Outcome> {
-    const read = (stream: NodeJS.ReadableStream) =>
+    const read = (stream: Readable) =>
       new Promise<string>((resolve) => {
         let text = '';
+        // A pipe that nothing was written to may be closed already.
+        if (stream.destroyed) resolve(text);
         stream.on('data', (chunk: Buffer) => {
           text += chunk.toString('utf8');
         });

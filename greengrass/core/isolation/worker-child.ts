@@ -71,6 +71,8 @@ export class WorkerChild implements WorkerProcess {
   firstErrors(): Promise<string> {
     return new Promise((resolve) => {
       let text = '';
+      // A pipe that nothing was written to may be closed already.
+      if (this.logs.ERROR.destroyed) resolve(text);
       this.logs.ERROR.on('data', (chunk: Buffer) => {
         if (text.length < MAX_ERROR_BYTES) text += chunk.toString('utf8');
       });

@@ -1,0 +1,165 @@
+/** A local MQTT server on a free port with devices around it: real TLS, real certificates, real clients. */
+import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
+import { MqttServer, type ServerCredentials } from '../../greengrass/core/broker/mqtt-server.js';
+import type { Message } from '../../greengrass/core/router/message.js';
+import { createLogger } from '../../greengrass/lib/log.js';
+import {
+  type CertifiedKey,
+  certificateId,
+  createKeyPair,
+  createSelfSigned,
+  issueCertificate,
+} from '../../greengrass/lib/x509.js';
+import { certificateArn, thingArn } from '../../greengrass/model/arn.js';
+import type { GroupMember } from '../../greengrass/model/group.js';
+import { waitFor } from '../support/wait-for.js';
+
+const REGION = 'us-east-1';
+const ACCOUNT = '123456789012';
+const HOUR_MS = 3_600_000;
+
+/** A thing with its certificate. */
+export interface TestDevice extends CertifiedKey {
+  readonly thingName: string;
+  readonly arn: string;
+  readonly member: GroupMember;
+}
+
+export function arnOf(thingName: string): string {
+  return thingArn(REGION, ACCOUNT, thingName);
+}
+
+/** Self-signed: the fingerprint decides who a device is, not who signed its certificate. */
+export async function makeDevice(thingName: string): Promise<TestDevice> {
+  const key = await createSelfSigned({
+    subject: [['CN', thingName]],
+    notAfter: new Date(Date.now() + HOUR_MS),
+  });
+  return { ...key, thingName, arn: arnOf(thingName), member: memberOf(thingName, key.certificatePem) };
+}
+
+export function memberOf(thingName: string, certificatePem: string): GroupMember {
+  return {
+    thingArn: arnOf(thingName),
+    certArn: certificateArn(REGION, ACCOUNT, certificateId(certificatePem)),
+  };
+}
+
+export interface Received {
+  readonly topic: string;
+  readonly payload: string;
+  readonly qos: number;
+  readonly retain: boolean;
+}
+
+/** A connected device and what it received. */
+export interface Session {
+  readonly client: MqttClient;
+  readonly received: Received[];
+}
+
+export class BrokerBench {
+  readonly published: Message[] = [];
+  readonly lines: Array<Record<string, unknown> & { msg: string; level: number }> = [];
+  readonly server: MqttServer;
+  readonly #clients: MqttClient[] = [];
+
+  private constructor(
+    readonly ca: CertifiedKey,
+    private credentials: ServerCredentials,
+  ) {
+    this.server = new MqttServer({
+      port: 0,
+      host: '127.0.0.1',
+      certificate: () => this.credentials,
+      onPublish: (message) => this.published.push(message),
+      logger: createLogger({
+        level: 'debug',
+        stream: { write: (text: string) => this.lines.push(JSON.parse(text)) },
+      }),
+    });
+  }
+
+  static async start(): Promise<BrokerBench> {
+    const ca = await createSelfSigned({
+      subject: [['CN', 'group CA']],
+      notAfter: new Date(Date.now() + HOUR_MS),
+      isCa: true,
+    });
+    const bench = new BrokerBench(ca, await issueServer(ca));
+    await bench.server.start();
+    return bench;
+  }
+
+  /** A new certificate of the same CA for the server; takes effect with reloadCertificate. */
+  async replaceCertificate(): Promise<string> {
+    this.credentials = await issueServer(this.ca);
+    return this.credentials.certPem;
+  }
+
+  setGroup(...devices: TestDevice[]): void {
+    this.server.setGroup({ devices: devices.map(({ member }) => member) });
+  }
+
+  /** A client that tries to connect, once. */
+  open(device: CertifiedKey | undefined, clientId: string, options: IClientOptions = {}): MqttClient {
+    const client = mqtt.connect({
+      protocol: 'mqtts',
+      host: '127.0.0.1',
+      port: this.server.port,
+      ca: this.ca.certificatePem,
+      ...(device ? { cert: device.certificatePem, key: device.privateKeyPem } : {}),
+      clientId,
+      reconnectPeriod: 0,
+      connectTimeout: 5_000,
+      ...options,
+    });
+    client.on('error', () => undefined);
+    this.#clients.push(client);
+    return client;
+  }
+
+  /** A connected device. */
+  async connect(device: TestDevice, options: IClientOptions = {}): Promise<Session> {
+    const client = this.open(device, device.thingName, options);
+    const received: Received[] = [];
+    client.on('message', (topic, payload, { qos, retain }) =>
+      received.push({ topic, payload: payload.toString(), qos, retain }),
+    );
+    await waitFor(() => client.connected, { what: `${device.thingName} connects` });
+    return { client, received };
+  }
+
+  /** How an attempt to connect that must not succeed ends. */
+  refusalOf(client: MqttClient): Promise<string> {
+    return new Promise((resolve, reject) => {
+      client.on('connect', () => reject(new Error('was connected')));
+      client.on('error', (error) => resolve(error.message));
+      client.on('close', () => resolve('closed'));
+    });
+  }
+
+  /** Closes what a test left open and forgets what was published. */
+  async clear(): Promise<void> {
+    for (const client of this.#clients.splice(0)) await client.endAsync(true).catch(() => undefined);
+    await waitFor(() => this.server.connected === 0, { what: 'all devices are gone' });
+    this.published.length = 0;
+    this.lines.length = 0;
+  }
+
+  async stop(): Promise<void> {
+    await this.clear();
+    await this.server.stop();
+  }
+}
+
+async function issueServer(ca: CertifiedKey): Promise<ServerCredentials> {
+  const keys = await createKeyPair();
+  const certPem = issueCertificate(ca, keys.publicKeyPem, {
+    subject: [['CN', 'core']],
+    notAfter: new Date(Date.now() + HOUR_MS),
+    hosts: ['localhost', '127.0.0.1'],
+    usage: 'server',
+  });
+  return { certPem, keyPem: keys.privateKeyPem, caPem: ca.certificatePem };
+}

@@ -1,0 +1,290 @@
+/** Target and source `cloud`, on a connection that does what the test says. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type CloudConnection, CloudEndpoint } from '../../greengrass/core/iot-client/cloud-endpoint.js';
+import type { CloudHandler } from '../../greengrass/core/iot-client/connection.js';
+import type { SpoolSettings } from '../../greengrass/core/iot-client/spooler.js';
+import type { Message } from '../../greengrass/core/router/message.js';
+import { compileTable } from '../../greengrass/core/router/subscription-table.js';
+import { createLogger } from '../../greengrass/lib/log.js';
+import { waitFor } from '../support/wait-for.js';
+
+interface Attempt {
+  readonly topic: string;
+  readonly qos: number;
+  /** The PUBACK. */
+  accept(): void;
+  reject(reason: string): void;
+}
+
+/** Publishes wait until the test answers them, or are answered at once where `automatic`. */
+class ScriptedConnection implements CloudConnection {
+  connected = true;
+  automatic = false;
+  readonly attempts: Attempt[] = [];
+  readonly calls: string[] = [];
+  readonly handlers = new Map<string, CloudHandler>();
+  #listeners: Array<() => void> = [];
+
+  onConnected(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  connect(): void {
+    this.connected = true;
+    for (const listener of this.#listeners) listener();
+  }
+
+  subscribe(filter: string, handler: CloudHandler): void {
+    this.calls.push(`+${filter}`);
+    this.handlers.set(filter, handler);
+  }
+
+  unsubscribe(filter: string, handler: CloudHandler): void {
+    expect(this.handlers.get(filter)).toBe(handler);
+    this.calls.push(`-${filter}`);
+    this.handlers.delete(filter);
+  }
+
+  publish(topic: string, _payload: Buffer, qos: 0 | 1): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.attempts.push({ topic, qos, accept: resolve, reject: (reason) => reject(new Error(reason)) });
+      if (this.automatic) resolve();
+    });
+  }
+}
+
+const MEMORY: SpoolSettings = { storage: 'Memory', maxBytes: 1_000_000 };
+const FILE: SpoolSettings = { storage: 'FileSystem', maxBytes: 1_000_000 };
+
+let root: string;
+let connection: ScriptedConnection;
+let endpoint: CloudEndpoint;
+let received: Message[];
+let lines: Array<Record<string, unknown> & { level: number }>;
+
+beforeEach(async () => {
+  root = mkdtempSync(join(tmpdir(), 'greengrass-cloud-'));
+  connection = new ScriptedConnection();
+  [received, lines] = [[], []];
+  endpoint = makeEndpoint();
+  await endpoint.start();
+});
+afterEach(async () => {
+  await endpoint.stop();
+  rmSync(root, { recursive: true, force: true });
+});
+
+function makeEndpoint(): CloudEndpoint {
+  return new CloudEndpoint({
+    connection,
+    onMessage: (message) => received.push(message),
+    writeDirectory: root,
+    logger: createLogger({
+      level: 'info',
+      stream: { write: (line: string) => lines.push(JSON.parse(line)) },
+    }),
+  });
+}
+
+function deliver(topic: string, payload: string | Buffer = topic): boolean {
+  return endpoint.deliver({ source: 'lamp', topic, payload: Buffer.from(payload), qos: 0 });
+}
+
+const topics = () => connection.attempts.map(({ topic }) => topic);
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+describe('messages for the cloud', () => {
+  it('go out one by one with QoS 1, each after the acknowledgement of the one before', async () => {
+    for (const topic of ['1', '2', '3']) expect(deliver(topic)).toBe(true);
+    await turn();
+    expect(topics()).toEqual(['1']);
+    expect(endpoint.waiting.messages).toBe(3);
+    connection.attempts[0]?.accept();
+    await waitFor(() => connection.attempts.length === 2);
+    connection.attempts[1]?.accept();
+    await waitFor(() => connection.attempts.length === 3);
+    connection.attempts[2]?.accept();
+    await waitFor(() => endpoint.waiting.messages === 0);
+    expect(connection.attempts.map(({ qos }) => qos)).toEqual([1, 1, 1]);
+    expect(topics()).toEqual(['1', '2', '3']);
+  });
+
+  it('wait while the cloud is away, and go out when it is back', async () => {
+    connection.connected = false;
+    for (const topic of ['1', '2', '3']) expect(deliver(topic)).toBe(true);
+    await turn();
+    expect(topics()).toEqual([]);
+    connection.automatic = true;
+    connection.connect();
+    await waitFor(() => endpoint.waiting.messages === 0);
+    expect(topics()).toEqual(['1', '2', '3']);
+  });
+
+  it('are tried again, in order, after a failure', async () => {
+    deliver('1');
+    deliver('2');
+    await turn();
+    connection.attempts[0]?.reject('operation timed out');
+    await waitFor(() => connection.attempts.length === 2);
+    expect(lines).toContainEqual(
+      expect.objectContaining({ level: 50, topic: '1', errorString: 'operation timed out' }),
+    );
+    connection.automatic = true;
+    connection.attempts[1]?.accept();
+    await waitFor(() => endpoint.waiting.messages === 0);
+    expect(topics()).toEqual(['1', '1', '2']);
+  });
+
+  it('are tried again at once when the cloud is back', async () => {
+    for (let n = 0; n < 6; n++) {
+      deliver('1');
+      await turn();
+      connection.attempts.at(-1)?.reject('gone');
+      await turn();
+    }
+    connection.automatic = true;
+    const { length } = connection.attempts;
+    connection.connect();
+    await turn();
+    expect(connection.attempts.length).toBeGreaterThan(length);
+  });
+
+  it('drop the oldest where the queue is full, and say so once', async () => {
+    connection.connected = false;
+    endpoint.configure({ storage: 'Memory', maxBytes: 262_144 });
+    for (let n = 0; n < 10; n++) expect(deliver(String(n), Buffer.alloc(100_000))).toBe(true);
+    expect(endpoint.waiting).toEqual({ messages: 2, bytes: 200_002, dropped: 8 });
+    expect(lines.filter(({ level }) => level === 40)).toHaveLength(1);
+    connection.automatic = true;
+    connection.connect();
+    await waitFor(() => endpoint.waiting.messages === 0);
+    expect(topics()).toEqual(['8', '9']);
+  });
+
+  it('are refused before the start and after the stop', async () => {
+    await endpoint.stop();
+    expect([deliver('1'), endpoint.health().healthy]).toEqual([false, false]);
+    await endpoint.start();
+    expect([deliver('1'), endpoint.health().healthy]).toEqual([true, true]);
+  });
+
+  it('leave no timer behind when a publish fails after the stop', async () => {
+    deliver('1');
+    await turn();
+    await endpoint.stop();
+    connection.attempts[0]?.reject('stopped');
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(connection.attempts).toHaveLength(1);
+  });
+
+  it('survive a restart in a file', async () => {
+    connection.connected = false;
+    endpoint.configure(FILE);
+    deliver('1');
+    deliver('2');
+    await endpoint.stop();
+    endpoint = makeEndpoint();
+    await endpoint.start();
+    deliver('3');
+    endpoint.configure(FILE);
+    connection.automatic = true;
+    connection.connect();
+    await waitFor(() => endpoint.waiting.messages === 0);
+    expect(topics()).toEqual(['1', '2', '3']);
+  });
+});
+
+describe('new settings of the spooler', () => {
+  it.each<[string, SpoolSettings, SpoolSettings]>([
+    ['memory to file', MEMORY, FILE],
+    ['file to memory', FILE, MEMORY],
+    ['file to a larger file', FILE, { ...FILE, maxBytes: 2_000_000 }],
+    ['memory to more memory', MEMORY, { ...MEMORY, maxBytes: 2_000_000 }],
+  ])('take what waits along, in order (%s)', async (_what, before, after) => {
+    connection.connected = false;
+    endpoint.configure(before);
+    for (const topic of ['1', '2', '3']) deliver(topic);
+    endpoint.configure(after);
+    deliver('4');
+    expect(endpoint.waiting.messages).toBe(4);
+    connection.automatic = true;
+    connection.connect();
+    await waitFor(() => endpoint.waiting.messages === 0);
+    expect(topics()).toEqual(['1', '2', '3', '4']);
+  });
+
+  it.each<[string, SpoolSettings, SpoolSettings]>([
+    ['memory to file', MEMORY, FILE],
+    ['file to memory', FILE, MEMORY],
+    ['file to file', FILE, { ...FILE, maxBytes: 2_000_000 }],
+    ['memory to memory', MEMORY, { ...MEMORY, maxBytes: 2_000_000 }],
+  ])('lose nothing and repeat nothing while a message is under way (%s)', async (_what, before, after) => {
+    endpoint.configure(before);
+    for (const topic of ['1', '2', '3', '4', '5']) deliver(topic);
+    for (const n of [0, 1]) {
+      await waitFor(() => connection.attempts.length === n + 1);
+      connection.attempts[n]?.accept();
+    }
+    await waitFor(() => connection.attempts.length === 3);
+    endpoint.configure(after);
+    connection.automatic = true;
+    connection.attempts[2]?.accept();
+    await waitFor(() => endpoint.waiting.messages === 0);
+    expect(topics()).toEqual(['1', '2', '3', '4', '5']);
+  });
+
+  it('keep no more than the new bound', async () => {
+    connection.connected = false;
+    for (let n = 0; n < 6; n++) deliver(String(n), Buffer.alloc(100_000));
+    endpoint.configure({ storage: 'FileSystem', maxBytes: 262_144 });
+    connection.automatic = true;
+    connection.connect();
+    await waitFor(() => endpoint.waiting.messages === 0);
+    expect(topics()).toEqual(['4', '5']);
+  });
+
+  it('that can not be followed leave all as it was', async () => {
+    connection.connected = false;
+    deliver('1');
+    mkdirSync(join(root, 'var', 'state'), { recursive: true });
+    const file = join(root, 'var', 'state', 'spooler.db');
+    writeFileSync(file, 'no database '.repeat(500));
+    expect(() => endpoint.configure(FILE)).toThrow(/spooler\.db/);
+    deliver('2');
+    rmSync(file);
+    endpoint.configure(FILE);
+    connection.automatic = true;
+    connection.connect();
+    await waitFor(() => endpoint.waiting.messages === 0);
+    expect(topics()).toEqual(['1', '2']);
+  });
+});
+
+describe('messages from the cloud', () => {
+  const table = (...subjects: string[]) =>
+    compileTable(subjects.map((Subject) => ({ Source: 'cloud', Subject, Target: 'lamp' })));
+
+  it('are subscribed to by the subjects with source cloud; only changes reach the connection', () => {
+    endpoint.setTable(compileTable([{ Source: 'lamp', Subject: 'up', Target: 'cloud' }]));
+    expect(connection.calls).toEqual([]);
+    endpoint.setTable(table('a', 'b/#', 'a'));
+    endpoint.setTable(table('a', 'c'));
+    endpoint.setTable(table('c', 'a'));
+    expect(connection.calls).toEqual(['+a', '+b/#', '-b/#', '+c']);
+    endpoint.setTable(table());
+    expect([...connection.handlers]).toEqual([]);
+  });
+
+  it('are routed with source cloud', () => {
+    endpoint.setTable(table('a'));
+    connection.handlers.get('a')?.('a', Buffer.from('x'));
+    expect(received).toEqual([{ source: 'cloud', topic: 'a', payload: Buffer.from('x'), qos: 0 }]);
+  });
+
+  it("on the system's topics are not asked for", () => {
+    endpoint.setTable(table('$aws/things/lamp/shadow/update', '$aws/#', 'a'));
+    expect(connection.calls).toEqual(['+a']);
+  });
+});
