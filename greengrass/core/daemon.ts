@@ -171,6 +171,10 @@ export class Daemon {
       logger: this.#runtimeLog,
       onGroup: (group) => this.#groupChanged(group),
       hosts: () => ['localhost', ...hostAddresses()],
+      containerProblem: () => {
+        const { available, reasons } = this.#isolation.report;
+        return available ? undefined : reasons.join('; ');
+      },
       healthWindowMs: HEALTH_WINDOW_MS,
     });
     this.#agent = new DeploymentAgent({

@@ -35,6 +35,8 @@ export interface GroupParts {
   readonly onGroup: (group: GroupDocument) => void;
   /** Hosts that the local MQTT server answers at. */
   readonly hosts: () => string[];
+  /** Why this host can't run containers, or undefined. */
+  readonly containerProblem: () => string | undefined;
   /** How long pinned functions must stay up before a deployment counts as a success, in ms. */
   readonly healthWindowMs: number;
 }
@@ -63,8 +65,17 @@ export class GroupRuntime {
 
   /** Throws DeploymentError, in which case the old group runs as before. */
   async swap(group: GroupDocument, codeFolders: ReadonlyMap<string, string>): Promise<Swap> {
-    const { functions, config } = this.parts;
-    const plan = await functions.prepare(deployedFunctions(group, codeFolders, config));
+    const { functions, config, containerProblem } = this.parts;
+    const deployed = deployedFunctions(group, codeFolders, config);
+    const inContainers = deployed.filter(({ isolation }) => isolation === 'GreengrassContainer');
+    const problem = inContainers.length > 0 ? containerProblem() : undefined;
+    if (problem !== undefined) {
+      throw new DeploymentError(
+        'IsolationNotAvailable',
+        `function(s) [${inContainers.map(({ arn }) => arn).join(' ')}] need containers, which this host does not offer: ${problem}`,
+      );
+    }
+    const plan = await functions.prepare(deployed);
     await this.#prepareServer(group);
     const old = this.#active;
     this.#route(group);

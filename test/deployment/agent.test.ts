@@ -1,6 +1,6 @@
 /** Deployments from the notice to the report. */
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { DEPLOYMENT_STAGES } from '../../greengrass/model/deployment.js';
 import { waitFor } from '../support/wait-for.js';
 import { AgentBench, ARN, functionOf, groupOf, ZIP } from './agent-bench.js';
@@ -59,7 +59,7 @@ describe('a deployment', () => {
     bench.cloud.deploy('d1', groupOf('1'));
     await bench.endOf('d1');
     await bench.settle();
-    const { length } = steps;
+    const { length } = bench.steps;
     bench.cloud.connect();
     await bench.settle();
     await bench.restart();

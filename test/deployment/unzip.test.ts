@@ -214,7 +214,7 @@ describe('any zip', () => {
         if (outcome !== 'ok') expect(existsSync(folder)).toBe(false);
         rmSync(join(root, 'lambda'), { recursive: true, force: true });
       }),
-      { numRuns: 300 },
+      { numRuns: 120 },
     );
   });
 
@@ -235,7 +235,7 @@ describe('any zip', () => {
           rmSync(join(root, 'lambda'), { recursive: true, force: true });
         },
       ),
-      { numRuns: 300 },
+      { numRuns: 120 },
     );
   });
 });

@@ -10,6 +10,9 @@ if (root === undefined) {
   process.exit(2);
 }
 
+// V1 asks for a umask of 022 at most: functions run as other users and must be able to read their code.
+process.umask(0o022);
+
 /** `ps` shows what V1 shows, which scripts look for: a line with greengrass…daemon. */
 process.title = `${root}/ggc/core/bin/daemon`;
 
