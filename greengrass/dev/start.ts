@@ -83,6 +83,10 @@ async function main(): Promise<void> {
       silence();
       process.stdout.write('\nStopping\n');
     }
+  } catch (error) {
+    throw new Error(`${(error as Error).message}\nThe logs and files of this run are in ${folder}`, {
+      cause: error,
+    });
   } finally {
     await started.end();
   }
