@@ -97,6 +97,11 @@ export interface CertificateRequest {
 /** Reads a PKCS#10 request and proves that its sender holds the key. Throws where it is broken or not its own. */
 export function readCertificateRequest(pem: string): CertificateRequest {
   const request = forge.pki.certificationRequestFromPem(pem, true);
+  // Before anything is computed with it: a key of many thousand bits would block the process for minutes.
+  const { n, e } = request.publicKey as forge.pki.rsa.PublicKey;
+  if (n.bitLength() < 2048 || n.bitLength() > 4096 || e.bitLength() > 32) {
+    throw new Error('the key of a certificate request must be RSA, of 2048 to 4096 bits');
+  }
   if (!request.verify()) throw new Error('the signature of the certificate request does not verify');
   const extensions = request.getAttribute({ name: 'extensionRequest' })?.extensions as
     | Array<{ name?: string; altNames?: Array<{ type: number; value: string; ip?: string }> }>

@@ -40,7 +40,16 @@ describe('the HTTPS server for devices and cores', () => {
     const document = {
       Cores: [{ thingArn: core.thingArn, certArn: core.certificateArn }],
       Devices: [{ thingArn: lamp.thingArn, certArn: lamp.certificateArn }],
-      Note: `/artifacts/lambda/${digest}`,
+      GroupDefinitions: {
+        Lambdas: {
+          Content: [
+            {
+              FunctionArn: 'arn:aws:lambda:us-east-1:123456789012:function:f:1',
+              ArtifactArn: `arn:aws:greengrass:us-east-1:123456789012:${DEPLOYMENT}/artifacts/lambda/${digest}`,
+            },
+          ],
+        },
+      },
     };
     await store.deployments.setDocument('d1', JSON.stringify(document), 'core');
     await store.deployments.setStatus('d1', 'InProgress', at);

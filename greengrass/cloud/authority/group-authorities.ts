@@ -13,8 +13,11 @@ import {
 import type { GroupAuthority, Store } from '../store/store.js';
 
 const CA_LIFETIME_MS = 2_524_607_999_000;
+const CLOCK_SKEW_MS = 5 * 60_000;
 /** More names in one certificate help nobody. */
 const MAX_HOSTS = 32;
+/** A thing name, or a short host name; X.509 has room for 64 characters. */
+const COMMON_NAME = /^[a-zA-Z0-9:._-]{1,64}$/;
 const HOST_NAME = /^(?=.{1,253}$)[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,62})(\.[a-zA-Z0-9_-]{1,63})*$/;
 
 export interface SignedServerCertificate {
@@ -30,8 +33,8 @@ export class RequestRefused extends Error {
 }
 
 export class GroupAuthorities {
-  /** One creation at a time for a group, so that two first looks make one CA. */
-  readonly #making = new Map<string, Promise<GroupAuthority>>();
+  /** One look at a time for a group, so that two first looks make one CA. */
+  readonly #ensuring = new Map<string, Promise<GroupAuthority>>();
 
   constructor(
     private readonly store: Pick<Store, 'authorities'>,
@@ -44,17 +47,21 @@ export class GroupAuthorities {
   }
 
   /** The active one; made where the group has none. */
-  async ensure(groupId: string): Promise<GroupAuthority> {
-    const [active] = await this.list(groupId);
-    if (active) return active;
-    const making =
-      this.#making.get(groupId) ?? this.create(groupId).finally(() => this.#making.delete(groupId));
-    this.#making.set(groupId, making);
-    return making;
+  ensure(groupId: string): Promise<GroupAuthority> {
+    const ensuring =
+      this.#ensuring.get(groupId) ?? this.#ensure(groupId).finally(() => this.#ensuring.delete(groupId));
+    this.#ensuring.set(groupId, ensuring);
+    return ensuring;
+  }
+
+  async #ensure(groupId: string): Promise<GroupAuthority> {
+    return (await this.list(groupId))[0] ?? this.create(groupId);
   }
 
   /** Makes a new one, which becomes the active one. */
   async create(groupId: string): Promise<GroupAuthority> {
+    // A little back, for devices whose clocks are late.
+    const notBefore = new Date(Date.now() - CLOCK_SKEW_MS);
     const { certificatePem, privateKeyPem } = await createSelfSigned({
       subject: [
         ['C', 'US'],
@@ -64,7 +71,8 @@ export class GroupAuthorities {
         ['L', 'Seattle'],
         ['CN', `${this.accountId}:${groupId}`],
       ],
-      notAfter: new Date(Date.now() + CA_LIFETIME_MS),
+      notBefore,
+      notAfter: new Date(notBefore.getTime() + CA_LIFETIME_MS),
       isCa: true,
     });
     const authority: GroupAuthority = {
@@ -78,18 +86,19 @@ export class GroupAuthorities {
     return authority;
   }
 
-  /** Signs the local MQTT server's certificate for `hosts` and the hosts of the request. Throws RequestRefused. */
+  /** Signs the local MQTT server's certificate for `hosts` first, then the hosts of the request. Throws RequestRefused. */
   async signServerCertificate(
     groupId: string,
     csrPem: string,
     hosts: readonly string[],
   ): Promise<SignedServerCertificate> {
     const request = readRequest(csrPem);
+    const { commonName = '' } = request;
     const authority = await this.ensure(groupId);
-    const names = [...new Set([...request.hosts, ...hosts])].filter(isHost).slice(0, MAX_HOSTS);
+    const names = [...new Set([...hosts, ...request.hosts])].filter(isHost).slice(0, MAX_HOSTS);
     const lifetimeMs = await this.store.authorities.serverCertificateExpiryMs(groupId);
     const certificatePem = issueCertificate(authority, request.publicKeyPem, {
-      subject: [['CN', request.commonName ?? 'greengrass-core']],
+      subject: [['CN', COMMON_NAME.test(commonName) ? commonName : 'greengrass-core']],
       notAfter: new Date(Date.now() + lifetimeMs),
       hosts: names,
       usage: 'server',
@@ -116,5 +125,6 @@ function readRequest(csrPem: string) {
 }
 
 function isHost(host: string): boolean {
-  return isIP(host) !== 0 || HOST_NAME.test(host);
+  // The zone of a link-local address means something on its own host only.
+  return isIP(host) === 0 ? HOST_NAME.test(host) : !host.includes('%');
 }

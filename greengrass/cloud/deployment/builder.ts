@@ -152,6 +152,8 @@ export class GroupBuilder {
       resolved.set(entry.FunctionArn, groupFunction.FunctionArn);
       lambdas.push(groupFunction);
     }
+    const subscribed = subscriptions?.Subscriptions ?? [];
+    await this.#resolveParties(subscribed, resolved);
     const party = (name: string) => resolved.get(name) ?? name;
     const document = groupDocument.safeParse({
       $Schema: null,
@@ -168,7 +170,7 @@ export class GroupBuilder {
         Lambdas: { ref: null, Content: lambdas },
         Subscriptions: {
           ref: null,
-          Content: (subscriptions?.Subscriptions ?? []).map(({ Id, Source, Subject, Target }) => ({
+          Content: subscribed.map(({ Id, Source, Subject, Target }) => ({
             Id,
             Source: party(Source),
             Subject,
@@ -288,7 +290,7 @@ export class GroupBuilder {
     const { region, accountId } = this.options;
     const { groupId, deploymentId } = input;
     return {
-      FunctionArn: `arn:aws:lambda:${region}:${accountId}:function:${lambda.functionName}:${lambda.version}`,
+      FunctionArn: this.#functionArn(lambda),
       ArtifactArn: `arn:aws:greengrass:${region}:${accountId}:/greengrass/groups/${groupId}/deployments/${deploymentId}/artifacts/lambda/${lambda.codeSha256Hex}`,
       DeploymentConfiguration: {
         ...rest,
@@ -302,6 +304,23 @@ export class GroupBuilder {
         Timeout: rest.Timeout ?? lambda.timeoutS,
       },
     };
+  }
+
+  /** A subscription may name by alias what the group names by version: what counts is the version, as it is now. */
+  async #resolveParties(
+    subscriptions: ReadonlyArray<{ Source: string; Target: string }>,
+    resolved: Map<string, string>,
+  ): Promise<void> {
+    for (const name of new Set(subscriptions.flatMap(({ Source, Target }) => [Source, Target]))) {
+      if (resolved.has(name) || isSystemFunctionArn(name)) continue;
+      const lambda = await this.#resolve(name);
+      if (lambda) resolved.set(name, this.#functionArn(lambda));
+    }
+  }
+
+  #functionArn({ functionName, version }: LambdaVersion): string {
+    const { region, accountId } = this.options;
+    return `arn:aws:lambda:${region}:${accountId}:function:${functionName}:${version}`;
   }
 
   /** The version that the ARN names, an alias resolved now. `$LATEST` can't be deployed. */
@@ -332,7 +351,7 @@ function toResource(
 ): object[] {
   const entries = Object.entries(ResourceDataContainer);
   const [kind, data] = entries[0] ?? [];
-  const type = kind === undefined ? undefined : RESOURCE_TYPES[kind];
+  const type = kind !== undefined && Object.hasOwn(RESOURCE_TYPES, kind) ? RESOURCE_TYPES[kind] : undefined;
   if (entries.length === 1 && type !== undefined)
     return [{ Id, Name, Type: type, Data: { type: kind, ...data } }];
   problems.push({

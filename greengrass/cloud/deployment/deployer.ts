@@ -5,11 +5,14 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from '../../lib/log.js';
 import { thingNameOf } from '../../model/arn.js';
-import { deploymentReport, deploymentThingName, type ErrorDetail } from '../../model/deployment.js';
+import { deploymentReport, deploymentThingName, type ErrorDetail, isFinal } from '../../model/deployment.js';
 import type { ShadowDocument } from '../../model/shadow-document.js';
 import type { CloudShadows } from '../iot/shadows.js';
 import type { Deployment, Store } from '../store/store.js';
 import { BuildError, GroupBuilder } from './builder.js';
+
+/** Groups, and deployments of a group, looked at together. */
+const PAGE = 100;
 
 export interface DeployerOptions {
   readonly store: Store;
@@ -28,8 +31,11 @@ export class Deployer {
     this.#builder = new GroupBuilder(options);
   }
 
-  /** Listens to the reports of cores. */
-  follow(): void {
+  /**
+   * Listens to the reports of cores, then takes up the deployments that the last stop of the service, perhaps a kill,
+   * left open. Never rejects.
+   */
+  async follow(): Promise<void> {
     this.#options.shadows.onUpdated((thingName, document) => {
       this.#reported(thingName, document).catch((error: Error) =>
         this.#options.logger.error(
@@ -38,6 +44,12 @@ export class Deployer {
         ),
       );
     });
+    try {
+      await this.#takeUp();
+    } catch (error) {
+      const reason = (error as Error).message;
+      this.#options.logger.error({ reason }, 'Open deployments could not be taken up again.');
+    }
   }
 
   /** Settles when the deployment is InProgress, or Failure where the group can't be deployed. */
@@ -52,13 +64,7 @@ export class Deployer {
       const text = JSON.stringify(group, null, 2);
       await store.deployments.setDocument(deploymentId, text, coreThingName);
       await store.deployments.setStatus(deploymentId, 'InProgress', new Date().toISOString());
-      await this.#notify(coreThingName, {
-        deploymentId,
-        deploymentType: deployment.type,
-        groupId,
-        groupVersionId,
-        documentSha256: createHash('sha256').update(text).digest('hex'),
-      });
+      await this.#notify(coreThingName, { ...deployment, document: text });
       logger.info(
         { deploymentId, groupId, groupVersionId, core: coreThingName },
         'Deployment handed to the core.',
@@ -84,7 +90,7 @@ export class Deployer {
         type === 'ForceResetDeployment' ? 'Success' : 'InProgress',
         at(),
       );
-      await this.#notify(coreThingName, { deploymentId, deploymentType: type, groupId });
+      await this.#notify(coreThingName, deployment);
     } catch (error) {
       await this.#fail(deploymentId, error as Error);
     }
@@ -95,8 +101,49 @@ export class Deployer {
     return deployments.find((deployment) => deployment.coreThingName !== undefined)?.coreThingName;
   }
 
-  async #notify(coreThingName: string, notice: Record<string, string>): Promise<void> {
-    const desired = { wireVersion: 1, groupVersionId: null, documentSha256: null, ...notice };
+  async #takeUp(): Promise<void> {
+    const { containers, deployments } = this.#options.store;
+    for (let groups = await containers.list('groups', PAGE); groups.length > 0; ) {
+      for (const { id } of groups) {
+        const [newest, ...older] = await deployments.list(id, PAGE);
+        if (newest && !isFinal(newest.status)) await this.#resume(newest);
+        for (const deployment of older) {
+          if (!isFinal(deployment.status)) await this.#interrupt(deployment, 'a newer one took its place');
+        }
+      }
+      groups = await containers.list('groups', PAGE, groups.at(-1)?.id);
+    }
+  }
+
+  /** Tells the core where it was not told; takes in its report where that was not done. */
+  async #resume(deployment: Deployment): Promise<void> {
+    const { deploymentId, groupId, status, coreThingName } = deployment;
+    if (status === 'Building' || coreThingName === undefined) {
+      await this.#interrupt(deployment, 'the service stopped while it was built');
+      return;
+    }
+    const thingName = deploymentThingName(coreThingName);
+    const document = (await this.#options.store.shadows.find(thingName))?.document;
+    const told = document?.state.desired;
+    if (document && told?.deploymentId === deploymentId) await this.#reported(thingName, document);
+    // A core that another group has been deployed to since is left to it.
+    else if (told === undefined || told.groupId === groupId) await this.#notify(coreThingName, deployment);
+  }
+
+  async #interrupt({ deploymentId, type, groupId }: Deployment, reason: string): Promise<void> {
+    const message = `Deployment ${deploymentId} of type ${type} for group ${groupId} failed error: ${reason}. Deploy again.`;
+    await this.#options.store.deployments.setStatus(deploymentId, 'Failure', new Date().toISOString(), {
+      message,
+      details: [{ DetailedErrorCode: 'INTERRUPTED', DetailedErrorMessage: message }],
+    });
+  }
+
+  async #notify(coreThingName: string, deployment: Deployment): Promise<void> {
+    const { deploymentId, type: deploymentType, groupId, groupVersionId = null, document } = deployment;
+    const documentSha256 =
+      document === undefined ? null : createHash('sha256').update(document).digest('hex');
+    const notice = { deploymentId, deploymentType, groupId, groupVersionId, documentSha256 };
+    const desired = { wireVersion: 1, ...notice };
     const body = Buffer.from(JSON.stringify({ state: { desired } }));
     const answer = await this.#options.shadows.update(deploymentThingName(coreThingName), body);
     if (!answer.accepted) throw new Error(`the core could not be told: ${answer.body.toString('utf8')}`);

@@ -1,6 +1,7 @@
 /** What a core asks for with its certificate: its deployment, code, server certificate, connectivity (WIRE.md §2). */
 import { CheckError, checkJson, z } from '../../lib/check.js';
 import { thingArn } from '../../model/arn.js';
+import { groupDocument } from '../../model/group.js';
 import { RequestRefused } from '../authority/group-authorities.js';
 import { mayDo } from '../iot/device-identity.js';
 import type { Deployment } from '../store/store.js';
@@ -35,7 +36,7 @@ export function coreRoutes(options: DeviceHttpsOptions): Route[] {
   const deployment = '/greengrass/groups/([^/]+)/deployments/([^/]+)';
   const connectivity = /^\/greengrass\/connectivityInfo\/thing\/([^/]+)$/;
   return [
-    route('GET', new RegExp(`^${deployment}$`), groupDocument),
+    route('GET', new RegExp(`^${deployment}$`), deploymentDocument),
     route('GET', new RegExp(`^${deployment}/artifacts/lambda/([0-9a-f]{64})$`), artifact),
     route('POST', /^\/greengrass\/groups\/([^/]+)\/certificates$/, serverCertificate),
     route('GET', connectivity, getConnectivity),
@@ -45,20 +46,25 @@ export function coreRoutes(options: DeviceHttpsOptions): Route[] {
   ];
 }
 
-/** The peer's certificate must be that of the thing, and its policies must allow the action. */
+/**
+ * The peer's certificate must be that of one of the things, and its policies must allow the action. Answers the thing
+ * that the peer speaks for.
+ */
 async function authorize(
   options: DeviceHttpsOptions,
   certificateId: string,
-  thingName: string | undefined,
+  thingNames: ReadonlyArray<string | undefined>,
   action: string,
   resource: string,
-): Promise<void> {
+): Promise<string> {
   const { store } = options;
-  const isThing = thingName !== undefined && (await store.things.thingsOf(certificateId)).includes(thingName);
-  const request = { action, resource, variables: { clientId: thingName ?? '', thingName: thingName ?? '' } };
-  if (!isThing || !(await mayDo(store, certificateId, request))) {
-    throw new HttpRefusal(403, `Forbidden: the certificate may not ${action} on ${resource}`);
+  const own = await store.things.thingsOf(certificateId);
+  const thingName = own.find((name) => thingNames.includes(name));
+  if (thingName !== undefined) {
+    const request = { action, resource, variables: { clientId: thingName, thingName } };
+    if (await mayDo(store, certificateId, request)) return thingName;
   }
+  throw new HttpRefusal(403, `Forbidden: the certificate may not ${action} on ${resource}`);
 }
 
 async function findDeployment(
@@ -70,12 +76,12 @@ async function findDeployment(
   const [groupId = '', deploymentId = ''] = call.parameters;
   const deployment = await store.deployments.find(groupId, deploymentId);
   const resource = `arn:aws:greengrass:${region}:${accountId}:/greengrass/groups/${groupId}/deployments/${deploymentId}`;
-  await authorize(options, call.certificateId, deployment?.coreThingName, action, resource);
+  await authorize(options, call.certificateId, [deployment?.coreThingName], action, resource);
   if (!deployment?.document) throw new HttpRefusal(404, `Deployment '${deploymentId}' does not exist.`);
   return { ...deployment, document: deployment.document };
 }
 
-async function groupDocument(options: DeviceHttpsOptions, call: Call): Promise<Answer> {
+async function deploymentDocument(options: DeviceHttpsOptions, call: Call): Promise<Answer> {
   const { document } = await findDeployment(options, call, 'greengrass:GetDeployment');
   return { status: 200, body: Buffer.from(document) };
 }
@@ -83,9 +89,7 @@ async function groupDocument(options: DeviceHttpsOptions, call: Call): Promise<A
 async function artifact(options: DeviceHttpsOptions, call: Call): Promise<Answer> {
   const { document } = await findDeployment(options, call, 'greengrass:GetDeploymentArtifacts');
   const digest = call.parameters[2] as string;
-  const size = document.includes(`/artifacts/lambda/${digest}"`)
-    ? await options.artifacts.size(digest)
-    : undefined;
+  const size = holdsArtifact(document, digest) ? await options.artifacts.size(digest) : undefined;
   if (size === undefined) throw new HttpRefusal(404, `artifact ${digest} is not part of the deployment`);
   const start = startOfRange(call.range);
   if (start > 0 && start >= size) {
@@ -103,6 +107,14 @@ async function artifact(options: DeviceHttpsOptions, call: Call): Promise<Answer
   };
 }
 
+/** True where a function of the group has this code; a digest in any other text of the document counts for nothing. */
+function holdsArtifact(document: string, digest: string): boolean {
+  const { GroupDefinitions } = checkJson(groupDocument, document, 'group document');
+  return GroupDefinitions.Lambdas.Content.some(({ ArtifactArn }) =>
+    ArtifactArn?.endsWith(`/artifacts/lambda/${digest}`),
+  );
+}
+
 /** `bytes=N-`; every other form is answered with the whole, as RFC 9110 allows. */
 function startOfRange(range: string | undefined): number {
   const match = /^bytes=(\d{1,15})-$/.exec(range ?? '');
@@ -112,11 +124,17 @@ function startOfRange(range: string | undefined): number {
 async function serverCertificate(options: DeviceHttpsOptions, call: Call): Promise<Answer> {
   const { store, authorities, region, accountId } = options;
   const [groupId = ''] = call.parameters;
-  const open = (await store.deployments.findOpen(groupId)) ?? (await store.deployments.findDeployed(groupId));
+  const [open, deployed] = await Promise.all([
+    store.deployments.findOpen(groupId),
+    store.deployments.findDeployed(groupId),
+  ]);
   const resource = `arn:aws:greengrass:${region}:${accountId}:/greengrass/groups/${groupId}`;
-  await authorize(options, call.certificateId, open?.coreThingName, 'greengrass:CreateCertificate', resource);
+  // The core that runs the group goes on renewing its certificate while a deployment, perhaps to another core, is open.
+  const cores = [open?.coreThingName, deployed?.coreThingName];
+  const action = 'greengrass:CreateCertificate';
+  const core = await authorize(options, call.certificateId, cores, action, resource);
   const { csr } = readJson(csrBody, call.body);
-  const endpoints = (await store.connectivity.find(open?.coreThingName ?? ''))?.endpoints ?? [];
+  const endpoints = (await store.connectivity.find(core))?.endpoints ?? [];
   const hosts = endpoints.flatMap(({ HostAddress }) => HostAddress ?? []);
   try {
     return json(await authorities.signServerCertificate(groupId, csr, hosts));
@@ -152,8 +170,7 @@ async function putConnectivity(options: DeviceHttpsOptions, call: Call): Promise
 async function authorizeThing(options: DeviceHttpsOptions, call: Call, action: string): Promise<string> {
   const [thingName = ''] = call.parameters;
   const resource = thingArn(options.region, options.accountId, thingName);
-  await authorize(options, call.certificateId, thingName, action, resource);
-  return thingName;
+  return authorize(options, call.certificateId, [thingName], action, resource);
 }
 
 function readJson<S extends z.ZodType>(schema: S, body: Buffer): z.output<S> {

@@ -29,10 +29,12 @@ async function discover(options: DeviceHttpsOptions, { certificateId, parameters
     throw new HttpRefusal(400, 'Invalid input detected for this request');
   }
   const arn = thingArn(region, accountId, thingName);
+  // A policy variable stands for who asks: the thing in the path counts only where the certificate is attached to it.
+  const isOwnThing = (await store.things.thingsOf(certificateId)).includes(thingName);
   const allowed = await mayDo(store, certificateId, {
     action: 'greengrass:Discover',
     resource: arn,
-    variables: { clientId: thingName, thingName },
+    variables: isOwnThing ? { clientId: thingName, thingName } : {},
   });
   if (!allowed) throw new HttpRefusal(401, 'Unauthorized request');
   const deployments = await store.deployments.findDeployedWithDevice(arn);

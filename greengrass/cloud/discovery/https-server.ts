@@ -11,6 +11,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Logger } from '../../lib/log.js';
 import type { GroupAuthorities } from '../authority/group-authorities.js';
 import { isActive, peerCertificateId } from '../iot/device-identity.js';
+import { followSockets } from '../iot/open-sockets.js';
 import type { ArtifactStore, Store } from '../store/store.js';
 import { type Answer, type Call, HttpRefusal } from './call.js';
 import { coreRoutes } from './core-requests.js';
@@ -18,6 +19,8 @@ import { discoveryRoutes } from './discovery.js';
 
 const MAX_BODY_BYTES = 64 * 1024;
 const MAX_URL_LENGTH = 2048;
+/** A connection on which nothing moves for so long, an artifact that nobody reads among them, is ended. */
+const IDLE_TIMEOUT_MS = 60_000;
 
 export interface DeviceHttpsOptions {
   readonly store: Store;
@@ -43,6 +46,7 @@ export class DeviceHttpsServer {
   readonly #options: DeviceHttpsOptions;
   readonly #routes: readonly Route[];
   #server: Server | undefined;
+  #closeSockets: () => void = () => {};
 
   constructor(options: DeviceHttpsOptions) {
     this.#options = options;
@@ -73,6 +77,8 @@ export class DeviceHttpsServer {
       },
       (request, response) => void this.#serve(request, response),
     );
+    server.setTimeout(IDLE_TIMEOUT_MS);
+    this.#closeSockets = followSockets(server);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
       server.listen(port, host, resolve);
@@ -84,8 +90,9 @@ export class DeviceHttpsServer {
     const server = this.#server;
     this.#server = undefined;
     if (!server) return;
-    server.closeAllConnections();
-    await new Promise<void>((resolve) => server.close(() => resolve()));
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    this.#closeSockets();
+    await closed;
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -8,17 +8,23 @@ import { certificateIdOfDer } from '../../lib/x509.js';
 import type { Store } from '../store/store.js';
 import { isAllowed, type PolicyRequest } from './policy.js';
 
-/** Certificate id of the peer, or undefined where it showed none. */
+/** Certificate id of the peer, or undefined where it showed none, or one that has expired. */
 export function peerCertificateId(socket: TLSSocket): string | undefined {
-  const raw = socket.getPeerCertificate().raw as Buffer | undefined;
-  return raw ? certificateIdOfDer(raw) : undefined;
+  const certificate = socket.getPeerX509Certificate();
+  if (!certificate || Date.parse(certificate.validTo) < Date.now()) return undefined;
+  return certificateIdOfDer(certificate.raw);
 }
 
-type Registry = Pick<Store, 'certificates' | 'policies' | 'things'>;
+export type Registry = Pick<Store, 'certificates' | 'policies' | 'things'>;
 
 /** True where the certificate is registered and ACTIVE. */
 export async function isActive(store: Registry, certificateId: string): Promise<boolean> {
   return (await store.certificates.find(certificateId))?.status === 'ACTIVE';
+}
+
+/** The documents of the policies that are attached to the certificate. */
+export async function policyDocumentsOf(store: Registry, certificateId: string): Promise<string[]> {
+  return (await store.policies.policiesOf(certificateId)).map(({ document }) => document);
 }
 
 /** True where the policies attached to the certificate allow the request. */
@@ -27,9 +33,5 @@ export async function mayDo(
   certificateId: string,
   request: PolicyRequest,
 ): Promise<boolean> {
-  const policies = await store.policies.policiesOf(certificateId);
-  return isAllowed(
-    policies.map(({ document }) => document),
-    request,
-  );
+  return isAllowed(await policyDocumentsOf(store, certificateId), request);
 }
