@@ -100,7 +100,7 @@ export class DeviceHttpsServer {
     try {
       await send(response, await this.#answer(request), requestId);
     } catch (error) {
-      if (response.headersSent) {
+      if (response.headersSent || request.socket.destroyed) {
         response.destroy();
         return;
       }
@@ -109,7 +109,11 @@ export class DeviceHttpsServer {
         this.#options.logger.error({ path: request.url, stack: (error as Error).stack }, 'Request failed.');
       }
       const body = Buffer.from(JSON.stringify({ errorMessage: refusal.message }));
-      await send(response, { status: refusal.status, body }, requestId).catch(() => response.destroy());
+      // Nobody reads the rest of a body that is too large, so nothing can follow it on the connection.
+      const headers = refusal.status === 413 ? [['connection', 'close'] as const] : [];
+      await send(response, { status: refusal.status, headers, body }, requestId).catch(() =>
+        response.destroy(),
+      );
     }
   }
 
@@ -143,15 +147,19 @@ function decode(text: string): string {
   }
 }
 
-async function readBody(request: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_BODY_BYTES) throw new HttpRefusal(413, `The body is larger than ${MAX_BODY_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+function readBody(request: IncomingMessage): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= MAX_BODY_BYTES) chunks.push(chunk);
+      // What still comes is dropped until the answer has ended the connection.
+      else reject(new HttpRefusal(413, `The body is larger than ${MAX_BODY_BYTES} bytes`));
+    });
+    request.once('end', () => resolve(Buffer.concat(chunks)));
+    request.once('error', reject);
+  });
 }
 
 async function send(response: ServerResponse, answer: Answer, requestId: string): Promise<void> {
