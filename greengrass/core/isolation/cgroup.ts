@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileS
 import { join } from 'node:path';
 
 const MOUNT = '/sys/fs/cgroup';
-const V1_CONTROLLERS = ['memory', 'pids', 'devices', 'freezer'] as const;
+const V1_CONTROLLERS = ['memory', 'pids', 'devices'] as const;
 /** rmdir says EBUSY for some milliseconds after the last process. */
 const REMOVE_ATTEMPTS = 100;
 
@@ -18,6 +18,15 @@ export interface Limits {
   readonly maxProcesses: number;
   /** Rules of cgroup v1's devices controller ("c 1:3 rwm"); everything else is denied. */
   readonly devices?: readonly string[];
+}
+
+/** Mount points of all hierarchies of this host but those named. */
+export function cgroupMounts(keep: readonly string[]): string[] {
+  return readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .filter((line) => / - cgroup2? /.test(line))
+    .map((line) => line.split(' ')[4] ?? '')
+    .filter((point) => point.startsWith(`${MOUNT}/`) && !keep.includes(point.slice(MOUNT.length + 1)));
 }
 
 /** Which hierarchies this host has; undefined where memory and pids can't be limited. */
@@ -33,14 +42,19 @@ export class CoreCgroup {
   readonly #roots: readonly string[];
 
   constructor(
-    private readonly version: CgroupVersion,
-    id: string,
+    readonly version: CgroupVersion,
+    readonly id: string,
   ) {
     const bases =
       version === 'v2'
         ? [MOUNT]
         : V1_CONTROLLERS.map((controller) => join(MOUNT, controller)).filter((path) => existsSync(path));
     this.#roots = bases.map((base) => join(base, `greengrass-${id}`));
+  }
+
+  /** The core's own group in one hierarchy: all workers' processes are below it. Exists once a worker was started. */
+  get folder(): string {
+    return this.#roots.find((root) => root.includes('/pids/')) ?? (this.#roots[0] as string);
   }
 
   /** Makes the group of a worker with its limits. Throws what the kernel says, with the file. */
@@ -51,7 +65,12 @@ export class CoreCgroup {
       this.version,
       this.#roots.map((root) => join(root, workerId)),
     );
-    group.create(limits);
+    try {
+      group.create(limits);
+    } catch (error) {
+      group.discard();
+      throw error;
+    }
     return group;
   }
 
@@ -117,6 +136,27 @@ export class WorkerCgroup {
     }
   }
 
+  /** Moves a process into the group; one that has ended already needs none. */
+  enter(pid: number): void {
+    for (const file of this.procsFiles) {
+      try {
+        writeFileSync(file, String(pid));
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException;
+        if (code === 'ESRCH') return;
+        process.kill(pid, 'SIGKILL');
+        throw new Error(`process ${pid} could not enter the control group ${file}: ${code}`, {
+          cause: error,
+        });
+      }
+    }
+  }
+
+  /** Removes what there is of a group that nothing ever entered. */
+  discard(): void {
+    for (const folder of this.folders) if (existsSync(folder)) rmdirSync(folder);
+  }
+
   /** Processes that the kernel killed here for the memory limit. */
   oomKills(): number {
     const name = this.version === 'v2' ? 'memory.events' : 'memory.oom_control';
@@ -128,8 +168,13 @@ export class WorkerCgroup {
     return 0;
   }
 
-  /** SIGKILL to every process of the group. */
+  /** SIGKILL to every process of the group; none can be added any more. */
   killAll(): void {
+    for (const folder of this.folders) {
+      const limit = join(folder, 'pids.max');
+      // A process that forks faster than we kill would get away.
+      if (existsSync(limit)) writeIfThere(limit, '0');
+    }
     for (const pid of new Set(this.folders.flatMap((folder) => pidsIn(folder)))) {
       try {
         process.kill(pid, 'SIGKILL');
@@ -194,5 +239,13 @@ function write(file: string, value: string): void {
     throw new Error(`${file} could not be set to "${value}": ${(error as NodeJS.ErrnoException).code}`, {
       cause: error,
     });
+  }
+}
+
+function writeIfThere(file: string, value: string): void {
+  try {
+    writeFileSync(file, value);
+  } catch {
+    // Removed in this moment.
   }
 }

@@ -5,7 +5,8 @@
  * runtimes at /runtime, a /tmp of its own, a small /dev; not the core's folders, not the host's processes. It shares the
  * host's network, as V1's functions do.
  */
-import type { WorkerSpec } from './worker-process.js';
+import type { SeccompProfile } from './seccomp.js';
+import type { Mount, WorkerSpec } from './worker-process.js';
 
 /** Own processes and threads of a worker. */
 export const MAX_PROCESSES = 256;
@@ -57,28 +58,39 @@ export interface DeviceNode {
 export interface ContainerFacts {
   /** Where the worker's root file system will be mounted. */
   readonly rootPath: string;
-  /** Folders of the host that the worker must not see. */
+  /** Binds that make up the root file system where it is no overlay. */
+  readonly rootBinds: readonly Mount[];
+  /** Volumes of the function, with their real sources. */
+  readonly volumes: readonly Mount[];
+  /** Files for name resolution. */
+  readonly hostFiles: readonly Mount[];
+  /** What the worker must not see, as paths inside the container; covered where it is there. */
   readonly hiddenPaths: readonly string[];
   readonly deviceNodes: readonly DeviceNode[];
-  readonly seccomp: object;
+  readonly seccomp: SeccompProfile;
+  /** For runc, which insists on one: a group below the worker's own, in the devices hierarchy. */
+  readonly cgroupsPath?: string;
 }
 
 function tmpfs(destination: string, options: string[]): object {
   return { destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', ...options] };
 }
 
-function bind(source: string, destination: string, readOnly: boolean): object {
+function bind({ source, destination, readOnly }: Mount, kind: 'bind' | 'rbind' = 'rbind'): object {
   return {
     destination,
     type: 'bind',
     source,
-    options: ['rbind', readOnly ? 'ro' : 'rw', 'nosuid', 'nodev', 'rprivate'],
+    options: [kind, readOnly ? 'ro' : 'rw', 'nosuid', 'nodev', 'rprivate'],
   };
 }
 
-function mounts(spec: WorkerSpec): object[] {
+/** In this order they are mounted: what lies deeper comes later. */
+function mounts(spec: WorkerSpec, facts: ContainerFacts): object[] {
   const { uid, gid, accessSysfs } = spec;
+  const depth = ({ destination }: Mount) => destination.split('/').filter((part) => part !== '').length;
   return [
+    ...facts.rootBinds.map((mount) => bind(mount, 'bind')),
     { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
     {
       destination: '/dev',
@@ -106,13 +118,14 @@ function mounts(spec: WorkerSpec): object[] {
           },
         ]
       : []),
-    bind(spec.codeFolder, '/lambda', true),
-    bind(spec.runtimeFolder, '/runtime', true),
-    ...spec.mounts.map(({ source, destination, readOnly }) => bind(source, destination, readOnly)),
+    ...facts.hostFiles.map((mount) => bind(mount)),
+    bind({ source: spec.codeFolder, destination: '/lambda', readOnly: true }),
+    bind({ source: spec.runtimeFolder, destination: '/runtime', readOnly: true }),
+    ...facts.volumes.toSorted((a, b) => depth(a) - depth(b)).map((mount) => bind(mount)),
   ];
 }
 
-/** The OCI config for the worker. Resource limits are not in it: the worker is started inside its control group. */
+/** The OCI config for the worker. Limits are not in it: the worker is started inside its control group. */
 export function containerSpec(spec: WorkerSpec, facts: ContainerFacts): object {
   const capabilities = spec.uid === 0 ? ROOT_CAPABILITIES : [];
   return {
@@ -139,8 +152,12 @@ export function containerSpec(spec: WorkerSpec, facts: ContainerFacts): object {
       noNewPrivileges: true,
       oomScoreAdj: 500,
     },
-    mounts: mounts(spec),
+    mounts: mounts(spec, facts),
+    annotations: facts.seccomp.annotations,
     linux: {
+      ...(facts.cgroupsPath === undefined
+        ? {}
+        : { cgroupsPath: facts.cgroupsPath, resources: { devices: runcDevices(facts.deviceNodes) } }),
       namespaces: [{ type: 'pid' }, { type: 'ipc' }, { type: 'uts' }, { type: 'mount' }],
       rootfsPropagation: 'rprivate',
       devices: facts.deviceNodes.map(({ path, type, major, minor, mode, uid, gid }) => ({
@@ -152,7 +169,7 @@ export function containerSpec(spec: WorkerSpec, facts: ContainerFacts): object {
         uid,
         gid,
       })),
-      seccomp: facts.seccomp,
+      seccomp: facts.seccomp.profile,
       maskedPaths: [...MASKED, ...facts.hiddenPaths],
       readonlyPaths: READ_ONLY,
     },
@@ -178,5 +195,19 @@ export function deviceRules(nodes: readonly DeviceNode[]): string[] {
     ...nodes.map(
       ({ type, major, minor, readOnly }) => `${type} ${major}:${minor} ${readOnly ? 'rm' : 'rwm'}`,
     ),
+  ];
+}
+
+/** runc adds the standard ones itself. */
+function runcDevices(nodes: readonly DeviceNode[]): object[] {
+  return [
+    { allow: false, access: 'rwm' },
+    ...nodes.map(({ type, major, minor, readOnly }) => ({
+      allow: true,
+      type,
+      major,
+      minor,
+      access: readOnly ? 'rm' : 'rwm',
+    })),
   ];
 }

@@ -1,72 +1,92 @@
 /**
  * How a worker's process chain is put together: enter the control group, make the file systems in a mount namespace of its
  * own, then become the engine (or the program itself). The shell text is constant; everything that varies is passed as
- * an argument to it and never parsed.
+ * an argument to it and never parsed. What runs as root sees nothing of the function's environment: LD_PRELOAD and its
+ * kin would make it run the function's code.
  */
+import type { RootfsKind } from './rootfs.js';
+import type { WorkerSpec } from './worker-process.js';
 
-/** Dies with the daemon; the sweep at the next start deals with what the engine's death leaves. */
-const WITH_PARENT = ['/usr/bin/setpriv', '--pdeathsig', 'KILL', '--'];
-
-/** $1 engine, $2 worker folder (the bundle), $3 engine state, $4 worker id, the rest: cgroup.procs files. */
+/**
+ * $1 empty, or the folder for an overlay of the host's root; then lists that end with "--": cgroup.procs files to enter,
+ * mounts to drop from sight; the rest is the engine's command line.
+ */
 const CONTAINER_SCRIPT = `
-engine=$1 folder=$2 state=$3 id=$4
-shift 4
-for procs in "$@"; do echo $$ > "$procs" || exit 125; done
-umount /sys/fs/cgroup/unified 2>/dev/null
-mount -t tmpfs -o mode=755,size=4m,nr_inodes=4k greengrass "$folder/fs" || exit 125
-mkdir "$folder/fs/upper" "$folder/fs/work" "$folder/fs/root" || exit 125
-mount -t overlay -o "lowerdir=/,upperdir=$folder/fs/upper,workdir=$folder/fs/work" overlay "$folder/fs/root" || exit 125
-exec "$engine" --root "$state" --cgroup-manager=disabled --log "$folder/engine.log" --log-format json \\
-  run --preserve-fds 4 --pid-file "$folder/pid" --bundle "$folder" "$id"
-`;
-
-export interface ContainerLaunch {
-  readonly engine: string;
-  readonly folder: string;
-  readonly stateFolder: string;
-  readonly workerId: string;
-  readonly procsFiles: readonly string[];
-}
-
-/** Program and arguments that start a container whose config.json lies in the folder. */
-export function containerCommand({
-  engine,
-  folder,
-  stateFolder,
-  workerId,
-  procsFiles,
-}: ContainerLaunch): string[] {
-  return [
-    ...WITH_PARENT,
-    ...['/usr/bin/unshare', '--mount', '--propagation', 'private', '--'],
-    ...['/bin/sh', '-c', CONTAINER_SCRIPT, 'greengrass-container'],
-    ...[engine, folder, stateFolder, workerId, ...procsFiles],
-  ];
-}
-
-/** $1 how many cgroup.procs files follow; then the files, then the command. */
-const PLAIN_SCRIPT = `
-count=$1
+fs=$1
 shift
-while [ "$count" -gt 0 ]; do echo $$ > "$1" || exit 125; shift; count=$((count - 1)); done
+while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done
+shift
+while [ "$1" != -- ]; do umount "$1" || exit 125; shift; done
+shift
+if [ -n "$fs" ]; then
+  mount -t tmpfs -o mode=755,size=4m,nr_inodes=4k greengrass "$fs" || exit 125
+  mkdir "$fs/upper" "$fs/work" "$fs/root" || exit 125
+  mount -t overlay -o "nosuid,nodev,lowerdir=/,upperdir=$fs/upper,workdir=$fs/work" overlay "$fs/root" || exit 125
+fi
 exec "$@"
 `;
 
-export interface PlainLaunch {
-  readonly argv: readonly string[];
-  readonly uid: number;
-  readonly gid: number;
-  readonly additionalGids: readonly number[];
+export interface ContainerLaunch {
+  /** Absolute path of crun or runc. */
+  readonly engine: string;
+  /** The bundle; engine.log and the pid file are written into it. */
+  readonly folder: string;
+  readonly rootfs: RootfsKind;
+  /** The engine's own folder. */
+  readonly stateFolder: string;
+  readonly workerId: string;
   readonly procsFiles: readonly string[];
+  /** Hierarchies that the engine must not see. */
+  readonly cgroupMounts: readonly string[];
 }
 
+/** runc always handles control groups; it is left with none that holds a limit of ours. */
+export function isRunc(engine: string): boolean {
+  return engine.endsWith('/runc');
+}
+
+/** Program and arguments that start a container whose config.json lies in the folder. */
+export function containerCommand(launch: ContainerLaunch): string[] {
+  const { engine, folder, rootfs, stateFolder, workerId, procsFiles, cgroupMounts } = launch;
+  return [
+    ...['/usr/bin/unshare', '--mount', '--propagation', 'private', '--'],
+    ...['/bin/sh', '-c', CONTAINER_SCRIPT, 'greengrass-container'],
+    rootfs === 'overlay' ? `${folder}/fs` : '',
+    ...procsFiles,
+    '--',
+    ...cgroupMounts,
+    '--',
+    ...[engine, '--root', stateFolder, '--log', `${folder}/engine.log`, '--log-format', 'json'],
+    ...(isRunc(engine) ? [] : ['--cgroup-manager=disabled']),
+    ...['run', '--preserve-fds', '4', '--pid-file', `${folder}/pid`, '--bundle', folder, workerId],
+  ];
+}
+
+/**
+ * Runs as the function's user and waits for its environment, which comes in on standard input as `environmentText`. An
+ * empty one means that the daemon died.
+ */
+const ENVIRONMENT_SCRIPT = 'env=$(cat); [ -n "$env" ] || exit 125; eval "$env"; unset env; exec "$@"';
+
 /** Program and arguments that start a process without a container: as its user, with nothing to gain by setuid. */
-export function plainCommand({ argv, uid, gid, additionalGids, procsFiles }: PlainLaunch): string[] {
+export function plainCommand({
+  argv,
+  uid,
+  gid,
+  additionalGids,
+}: Pick<WorkerSpec, 'argv' | 'uid' | 'gid' | 'additionalGids'>): string[] {
   const groups = additionalGids.length > 0 ? ['--groups', additionalGids.join(',')] : ['--clear-groups'];
   return [
-    ...['/bin/sh', '-c', PLAIN_SCRIPT, 'greengrass-worker', String(procsFiles.length), ...procsFiles],
     ...['/usr/bin/setpriv', '--reuid', String(uid), '--regid', String(gid), ...groups],
     ...['--no-new-privs', '--bounding-set=-all', '--inh-caps=-all', '--pdeathsig', 'KILL', '--'],
-    ...argv,
+    ...['/bin/sh', '-c', ENVIRONMENT_SCRIPT, 'greengrass-worker', ...argv],
   ];
+}
+
+/** The environment as a shell takes it; names are identifiers (spec-checks.ts), values are quoted whole. Never empty. */
+export function environmentText(env: Readonly<Record<string, string>>): string {
+  const lines = Object.entries(env).map(
+    ([name, value]) => `export ${name}='${value.replaceAll("'", `'\\''`)}'`,
+  );
+  return [':', ...lines, ''].join('\n');
 }

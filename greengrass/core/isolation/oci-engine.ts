@@ -2,15 +2,19 @@
  * Workers in containers, through an OCI runtime (crun; runc is accepted). The engine runs as our child for as long as the
  * worker lives, so that its end is the worker's end; a folder for each worker holds bundle, pid file and engine log.
  */
-import { lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PACKAGE_ROOT } from '../../lib/package-root.js';
+import type { Logger } from '../../lib/log.js';
 import { start } from '../../lib/subprocess.js';
-import type { CoreCgroup } from './cgroup.js';
-import { containerSpec, type DeviceNode, deviceRules, MAX_PROCESSES } from './container-spec.js';
-import { containerCommand } from './launch.js';
+import { type CoreCgroup, cgroupMounts, type WorkerCgroup } from './cgroup.js';
+import { containerSpec, deviceRules, MAX_PROCESSES } from './container-spec.js';
+import { deviceNode } from './device-node.js';
+import { engineMessage } from './engine-log.js';
+import { containerCommand, isRunc } from './launch.js';
+import { bindRoot, namesOf, type RootfsKind, volumes } from './rootfs.js';
+import { type SeccompProfile, seccompProfile } from './seccomp.js';
 import { STDIO, WorkerChild } from './worker-child.js';
-import type { Device, WorkerProcess, WorkerSpec } from './worker-process.js';
+import type { Mount, WorkerProcess, WorkerSpec } from './worker-process.js';
 
 const START_TIMEOUT_MS = 20_000;
 const POLL_MS = 2;
@@ -20,29 +24,36 @@ export interface OciEngineOptions {
   readonly engine: string;
   /** Folder of this core for bundles and the engine's state. */
   readonly stateFolder: string;
+  /** Absolute paths of the host that no worker may see. */
   readonly hiddenPaths: readonly string[];
   readonly cgroup: CoreCgroup;
+  readonly rootfs: RootfsKind;
+  /** The seccomp profile as the engine compiled it before. */
+  readonly seccompFilter?: Buffer;
+  /** Binds of files for name resolution, at the moment. */
+  readonly hostFiles: () => readonly Mount[];
+  readonly logger: Logger;
 }
 
 export class OciEngine {
   readonly #options: OciEngineOptions;
-  readonly #seccomp: object;
+  readonly #seccomp: SeccompProfile;
 
   constructor(options: OciEngineOptions) {
     this.#options = options;
-    this.#seccomp = loadSeccomp();
+    this.#seccomp = seccompProfile(options.seccompFilter);
+  }
+
+  /** The engine's own files about a worker that lives. */
+  stateOf(workerId: string): string {
+    return join(this.#options.stateFolder, 'oci', workerId);
   }
 
   async start(spec: WorkerSpec): Promise<WorkerProcess> {
-    const { engine, stateFolder, hiddenPaths, cgroup } = this.#options;
+    const { stateFolder, cgroup, logger } = this.#options;
     const folder = join(stateFolder, 'workers', spec.workerId);
-    const deviceNodes = spec.devices.map(nodeOf);
-    mkdirSync(join(folder, 'fs'), { recursive: true, mode: 0o700 });
-    const group = cgroup.create(spec.workerId, {
-      maxProcesses: MAX_PROCESSES,
-      devices: deviceRules(deviceNodes),
-      ...(spec.memoryKb === undefined ? {} : { memoryKb: spec.memoryKb }),
-    });
+    const deviceNodes = spec.devices.map((device) => deviceNode(device, spec.uid, cgroup.version));
+    let group: WorkerCgroup | undefined;
     // A worker may end before its start was seen; what tells how it went stays until then.
     let startSeen: () => void = () => {};
     const seen = new Promise<void>((resolve) => {
@@ -50,41 +61,82 @@ export class OciEngine {
     });
     const clean = async () => {
       await seen;
-      await group.destroy();
+      try {
+        await group?.destroy();
+      } catch (error) {
+        logger.error({ err: error, workerId: spec.workerId }, 'A worker could not be removed completely.');
+      }
       rmSync(folder, { recursive: true, force: true });
-      rmSync(join(stateFolder, 'oci', spec.workerId), { recursive: true, force: true });
+      rmSync(this.stateOf(spec.workerId), { recursive: true, force: true });
     };
     try {
-      const facts = {
-        rootPath: join(folder, 'fs', 'root'),
-        hiddenPaths,
-        deviceNodes,
-        seccomp: this.#seccomp,
-      };
-      writeFileSync(join(folder, 'config.json'), JSON.stringify(containerSpec(spec, facts)), { mode: 0o600 });
-      const [program, ...args] = containerCommand({
-        engine,
-        folder,
-        stateFolder: join(stateFolder, 'oci'),
-        workerId: spec.workerId,
-        procsFiles: group.procsFiles,
-      }) as [string, ...string[]];
+      mkdirSync(join(folder, 'fs'), { recursive: true, mode: 0o700 });
+      const config = this.#configOf(spec, folder, deviceNodes);
+      writeFileSync(join(folder, 'config.json'), JSON.stringify(config), { mode: 0o600 });
+      group = cgroup.create(spec.workerId, {
+        maxProcesses: MAX_PROCESSES,
+        devices: deviceRules(deviceNodes),
+        ...limitOf(spec),
+      });
+      const [program, ...args] = this.#command(spec.workerId, folder, group);
       const child = await start(program, args, { cwd: '/', env: {}, stdio: STDIO });
-      const worker = new WorkerChild({ child, cgroup: group, clean, ...limitOf(spec) });
-      const pid = await this.#started(folder, worker);
-      worker.runs(pid);
+      const worker = new WorkerChild({
+        child,
+        cgroup: group,
+        clean,
+        kind: 'container',
+        failure: () => engineMessage(folder),
+        ...limitOf(spec),
+      });
+      worker.runs(await this.#started(folder, worker, group, spec));
       return worker;
     } catch (error) {
       startSeen();
-      await clean().catch(() => undefined);
+      await clean();
       throw error;
     } finally {
       startSeen();
     }
   }
 
+  #configOf(spec: WorkerSpec, folder: string, deviceNodes: ReturnType<typeof deviceNode>[]): object {
+    const { engine, hiddenPaths, rootfs, cgroup, hostFiles } = this.#options;
+    const hidden = [...new Set(hiddenPaths.flatMap((path) => namesOf(path)))];
+    const { mounts, masks } = volumes(spec.mounts, hidden);
+    const rootPath = join(folder, 'fs', 'root');
+    return containerSpec(spec, {
+      rootPath,
+      rootBinds: rootfs === 'bind' ? bindRoot(rootPath) : [],
+      volumes: mounts,
+      hostFiles: hostFiles(),
+      hiddenPaths: [...hidden, ...masks],
+      deviceNodes,
+      seccomp: this.#seccomp,
+      ...(isRunc(engine) ? { cgroupsPath: `/greengrass-${cgroup.id}/${spec.workerId}/box` } : {}),
+    });
+  }
+
+  #command(workerId: string, folder: string, group: WorkerCgroup): [string, ...string[]] {
+    const { engine, rootfs, stateFolder, cgroup } = this.#options;
+    const isHybrid = cgroup.version === 'hybrid';
+    return containerCommand({
+      engine,
+      folder,
+      rootfs,
+      stateFolder: join(stateFolder, 'oci'),
+      workerId,
+      procsFiles: group.procsFiles,
+      cgroupMounts: isRunc(engine) ? cgroupMounts(['devices']) : isHybrid ? ['/sys/fs/cgroup/unified'] : [],
+    }) as [string, ...string[]];
+  }
+
   /** The pid file appears when the container's process is made; before that an end is a failure to start. */
-  async #started(folder: string, worker: WorkerChild): Promise<number> {
+  async #started(
+    folder: string,
+    worker: WorkerChild,
+    group: WorkerCgroup,
+    { memoryKb }: WorkerSpec,
+  ): Promise<number> {
     let ended = false;
     const exit = worker.ended.then((how) => {
       ended = true;
@@ -97,10 +149,12 @@ export class OciEngine {
       if (Number.isInteger(pid)) return pid;
       if (isLast) {
         const { code, signal } = await exit;
-        const reason = engineError(readIfThere(join(folder, 'engine.log'))) ?? (await worker.firstErrors());
-        throw new Error(
-          `unable to start lambda container: ${reason || `the engine ended with ${signal ?? code}`}`,
-        );
+        // What still holds the pipe would keep its last words from us.
+        group.killAll();
+        const said = engineMessage(folder) ?? (await worker.firstErrors());
+        const outOfMemory = group.oomKills() > 0 ? `${memoryKb} KB of memory are not enough to start` : '';
+        const how = `the engine ended with ${signal ?? `code ${code}`}`;
+        throw new Error(`unable to start lambda container: ${outOfMemory || said || how}`);
       }
       if (Date.now() > deadline) {
         await worker.stop(0);
@@ -117,55 +171,10 @@ function limitOf({ memoryKb }: WorkerSpec): { memoryKb?: number } {
   return memoryKb === undefined ? {} : { memoryKb };
 }
 
-/** The profile names x86; on other machines the engine's own architecture is what counts. */
-function loadSeccomp(): object {
-  const profile = JSON.parse(
-    readFileSync(join(PACKAGE_ROOT, 'greengrass/core/isolation/seccomp.json'), 'utf8'),
-  ) as object;
-  const architectures: Record<string, string[]> = {
-    x64: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86'],
-    arm64: ['SCMP_ARCH_AARCH64', 'SCMP_ARCH_ARM'],
-    arm: ['SCMP_ARCH_ARM'],
-  };
-  const own = architectures[process.arch];
-  return own ? { ...profile, architectures: own } : profile;
-}
-
-function nodeOf({ path, readOnly }: Device): DeviceNode {
-  const stat = lstatSync(path);
-  if (!stat.isCharacterDevice() && !stat.isBlockDevice()) throw new Error(`${path} is not a device`);
-  // Linux' dev_t: 12 bits of major between two parts of minor.
-  const major = (stat.rdev >> 8) & 0xfff;
-  const minor = (stat.rdev & 0xff) | ((stat.rdev >> 12) & 0xfff00);
-  return {
-    path,
-    type: stat.isCharacterDevice() ? 'c' : 'b',
-    major,
-    minor,
-    mode: stat.mode & 0o777,
-    uid: stat.uid,
-    gid: stat.gid,
-    readOnly,
-  };
-}
-
 function readIfThere(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch {
     return '';
   }
-}
-
-/** The engine's own words, from its JSON log. */
-function engineError(log: string): string | undefined {
-  const lines = log.split('\n').filter((line) => line !== '');
-  const messages = lines.map((line) => {
-    try {
-      return (JSON.parse(line) as { msg?: string }).msg ?? line;
-    } catch {
-      return line;
-    }
-  });
-  return messages.length > 0 ? messages.join('; ') : undefined;
 }

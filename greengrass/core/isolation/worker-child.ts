@@ -29,6 +29,12 @@ export interface WorkerChildOptions {
   /** Removes what the worker leaves; awaited before `exited` resolves. */
   readonly clean: () => Promise<void>;
   readonly memoryKb?: number;
+  /** A container's child is its engine; a plain process leads a process group of its own. */
+  readonly kind: 'container' | 'plain';
+  /** What the engine says went wrong with a worker that has ended; undefined where nothing did. */
+  readonly failure?: () => string | undefined;
+  /** Written to its standard input. */
+  readonly input?: string;
 }
 
 interface RawExit {
@@ -44,17 +50,23 @@ export class WorkerChild implements WorkerProcess {
   readonly #options: WorkerChildOptions;
   #pid: number;
   #isStopping = false;
+  #hasEnded = false;
 
   constructor(options: WorkerChildOptions) {
     this.#options = options;
-    const { child } = options;
+    const { child, input = '' } = options;
     this.#pid = child.pid as number;
     child.stdin?.on('error', () => {});
-    child.stdin?.end();
+    child.stdin?.end(input);
     this.logs = Object.fromEntries(
       Object.entries(LOG_DESCRIPTORS).map(([level, fd]) => [level, child.stdio[fd] as Readable]),
     ) as Record<WorkerLogLevel, Readable>;
-    this.ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
+    this.ended = new Promise((resolve) =>
+      child.once('exit', (code, signal) => {
+        this.#hasEnded = true;
+        resolve({ code, signal });
+      }),
+    );
     this.exited = this.ended.then((raw) => this.#finish(raw));
   }
 
@@ -81,7 +93,8 @@ export class WorkerChild implements WorkerProcess {
   }
 
   async stop(graceMs: number): Promise<WorkerExit> {
-    if (!this.#isStopping) {
+    // Its process id may be somebody else's by now.
+    if (!this.#isStopping && !this.#hasEnded) {
       this.#isStopping = true;
       signal(this.#pid, 'SIGTERM');
       const timer = setTimeout(() => this.#kill(), graceMs);
@@ -91,20 +104,26 @@ export class WorkerChild implements WorkerProcess {
   }
 
   #kill(): void {
-    this.#options.cgroup?.killAll();
+    const { cgroup, child } = this.#options;
+    cgroup?.killAll();
+    if (this.#hasEnded) return;
     signal(this.#pid, 'SIGKILL');
-    this.#options.child.kill('SIGKILL');
+    child.kill('SIGKILL');
   }
 
   async #finish({ code: rawCode, signal: rawSignal }: RawExit): Promise<WorkerExit> {
-    const { cgroup, clean, memoryKb } = this.#options;
+    const { cgroup, clean, memoryKb, kind, child, failure } = this.#options;
+    // Where there is no control group, this is how a plain process' children end with it.
+    if (kind === 'plain' && child.pid !== undefined) signal(-child.pid, 'SIGKILL');
     // An engine gives a signal as 128 + its number.
-    const killed = rawSignal ?? signalOf(rawCode);
+    const killed = rawSignal ?? (kind === 'container' ? signalOf(rawCode) : null);
     const outOfMemory =
       !this.#isStopping && (cgroup?.oomKills() ?? 0) > 0 && (killed === 'SIGKILL' || rawCode !== 0);
+    const said = this.#isStopping || outOfMemory ? undefined : failure?.();
     await clean();
     const code = killed === null ? rawCode : null;
-    return { code, signal: killed, outOfMemory, reason: reasonOf(code, killed, outOfMemory, memoryKb) };
+    const reason = said ?? reasonOf(code, killed, outOfMemory, memoryKb);
+    return { code, signal: killed, outOfMemory, reason };
   }
 }
 
