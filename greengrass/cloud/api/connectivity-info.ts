@@ -1,24 +1,14 @@
 /** Addresses of cores, that discovery hands to devices. */
 import { randomUUID } from 'node:crypto';
-import { z } from '../../lib/check.js';
+import type { UpdateConnectivityInfoRequest } from '@aws-sdk/client-greengrass';
 import type { ApiContext } from './context.js';
 import { refusal, untypedRefusal } from './errors.js';
 import type { Call, Operation } from './operation.js';
+import { body } from './request-shapes.js';
 
 const MAX_ENDPOINTS = 10;
 
-const update = z.object({
-  ConnectivityInfo: z
-    .array(
-      z.object({
-        Id: z.string().max(256).optional(),
-        HostAddress: z.string().max(253).optional(),
-        PortNumber: z.number().int().min(0).max(65535).optional(),
-        Metadata: z.string().max(1024).optional(),
-      }),
-    )
-    .optional(),
-});
+const update = body<UpdateConnectivityInfoRequest>('UpdateConnectivityInfo');
 
 export function connectivityOperations({ store }: ApiContext): Operation[] {
   const path = '/greengrass/things/:thingName/connectivityInfo';

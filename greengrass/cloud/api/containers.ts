@@ -1,5 +1,4 @@
 /** What definitions and groups have in common on the wire: ARNs, answers, tags. */
-import { z } from '../../lib/check.js';
 import {
   type Container,
   type ContainerVersion,
@@ -83,25 +82,9 @@ export function describeVersion(arns: GreengrassArns, version: ContainerVersion)
   };
 }
 
-export const containerName = z.string().min(1, 'must not be empty').max(2048);
-
-export const MAX_TAGS = 50;
-export const tags = z
-  .record(
-    z
-      .string()
-      .min(1, 'a key must not be empty')
-      .max(128)
-      .refine((key) => !/^aws:/i.test(key), 'keys that begin with aws: are reserved'),
-    z.string().max(256),
-  )
-  .refine((map) => Object.keys(map).length <= MAX_TAGS, `at most ${MAX_TAGS} tags`);
-
 /** The new name in an update. Looked at before the id; an absent or empty one changes nothing, which is refused. */
 export function newName(kind: Kind, body: { Name?: string | undefined }): string {
   if (body.Name) return body.Name;
   if (kind === 'resources') throw refusal('InvalidInputException', 'Invalid resource name.');
   throw refusal('InvalidContainerDefinitionException', 'Input does not contain any attributes to be updated');
 }
-
-export const nameUpdate = z.object({ Name: z.string().max(2048).optional() });

@@ -1,22 +1,18 @@
 /** The seven families of definitions: one code, a row of words for each. */
 import { randomUUID } from 'node:crypto';
-import { z } from '../../lib/check.js';
+import type {
+  CoreDefinitionVersion,
+  CreateCoreDefinitionRequest,
+  UpdateCoreDefinitionRequest,
+} from '@aws-sdk/client-greengrass';
 import { type ContainerVersion, DEFINITION_KINDS, type DefinitionKind } from '../store/store.js';
-import {
-  containerName,
-  describeContainer,
-  describeVersion,
-  GreengrassArns,
-  nameUpdate,
-  newName,
-  tags,
-} from './containers.js';
+import { describeContainer, describeVersion, GreengrassArns, newName } from './containers.js';
 import type { ApiContext } from './context.js';
 import { checkFunctions, checkResources, checkSubscriptions, refuseDuplicates } from './definition-checks.js';
-import { CONTENT } from './definition-content.js';
 import { refusal } from './errors.js';
 import type { Call, Operation } from './operation.js';
 import { GREENGRASS_PAGES, page } from './paging.js';
+import { body } from './request-shapes.js';
 
 interface Words {
   /** In the names of operations. */
@@ -50,25 +46,27 @@ export function definitionOperations(context: ApiContext): Operation[] {
   return DEFINITION_KINDS.flatMap((kind) => new DefinitionFamily(context, kind).operations());
 }
 
+/** The families' requests differ in the content of a version only, which is an object to the code here. */
+type Creation = Omit<CreateCoreDefinitionRequest, 'InitialVersion'> & { InitialVersion?: object };
+
 class DefinitionFamily {
   readonly #context: ApiContext;
   readonly #kind: DefinitionKind;
   readonly #words: Words;
   readonly #arns: GreengrassArns;
-  readonly #content: z.ZodType<object>;
   readonly #creation;
+  readonly #renaming;
+  readonly #content;
 
   constructor(context: ApiContext, kind: DefinitionKind) {
     this.#context = context;
     this.#kind = kind;
     this.#words = WORDS[kind];
     this.#arns = new GreengrassArns(context.region, context.accountId);
-    this.#content = CONTENT[kind];
-    this.#creation = z.object({
-      Name: containerName.optional(),
-      InitialVersion: this.#content.optional(),
-      tags: tags.optional(),
-    });
+    const { operation } = this.#words;
+    this.#creation = body<Creation>(`Create${operation}Definition`);
+    this.#renaming = body<UpdateCoreDefinitionRequest>(`Update${operation}Definition`);
+    this.#content = body<CoreDefinitionVersion>(`Create${operation}DefinitionVersion`);
   }
 
   operations(): Operation[] {
@@ -104,19 +102,19 @@ class DefinitionFamily {
   }
 
   async #create(call: Call): Promise<object> {
-    const body = call.json(this.#creation);
-    if (body.InitialVersion) this.#check(body.InitialVersion);
+    const request = call.json(this.#creation);
+    if (request.InitialVersion) this.#check(request.InitialVersion);
     const now = new Date().toISOString();
     const id = randomUUID();
-    const initial = body.InitialVersion && this.#version(id, body.InitialVersion, now);
+    const initial = request.InitialVersion && this.#version(id, request.InitialVersion, now);
     const container = {
       kind: this.#kind,
       id,
-      ...(body.Name === undefined ? {} : { name: body.Name }),
+      ...(request.Name === undefined ? {} : { name: request.Name }),
       createdAt: now,
       updatedAt: now,
       ...(initial ? { latestVersion: initial.version } : {}),
-      tags: body.tags ?? {},
+      tags: request.tags ?? {},
     };
     await this.#context.store.containers.create(container, initial);
     return describeContainer(this.#arns, container);
@@ -142,7 +140,7 @@ class DefinitionFamily {
   }
 
   async #update(call: Call): Promise<object> {
-    const name = newName(this.#kind, call.json(nameUpdate));
+    const name = newName(this.#kind, call.json(this.#renaming));
     const { id } = await this.#findShort(call);
     await this.#context.store.containers.rename(this.#kind, id, name, new Date().toISOString());
     return {};

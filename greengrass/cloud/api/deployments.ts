@@ -3,7 +3,8 @@
  * core, so that a core that is away blocks nobody for good. A reset without Force is refused meanwhile, as in V1.
  */
 import { randomUUID } from 'node:crypto';
-import { checkJson, z } from '../../lib/check.js';
+import type { CreateDeploymentRequest, ResetDeploymentsRequest } from '@aws-sdk/client-greengrass';
+import { checkJson } from '../../lib/check.js';
 import { type DeploymentType, deploymentType } from '../../model/deployment.js';
 import type { Deployment } from '../store/store.js';
 import { GreengrassArns } from './containers.js';
@@ -13,13 +14,10 @@ import { refusal } from './errors.js';
 import { groupVersionContent } from './groups.js';
 import type { Call, Operation } from './operation.js';
 import { GREENGRASS_PAGES, page } from './paging.js';
+import { body } from './request-shapes.js';
 
-const creation = z.object({
-  DeploymentType: z.string().max(128).optional(),
-  DeploymentId: z.string().max(128).optional(),
-  GroupVersionId: z.string().max(128).optional(),
-});
-const reset = z.object({ Force: z.boolean().optional() });
+const creation = body<CreateDeploymentRequest>('CreateDeployment');
+const reset = body<ResetDeploymentsRequest>('ResetDeployments');
 
 export function deploymentOperations(context: ApiContext): Operation[] {
   const deployments = new Deployments(context);
@@ -61,11 +59,12 @@ class Deployments {
   }
 
   async create(call: Call): Promise<object> {
-    const body = call.json(creation);
+    const request = call.json(creation);
     const groupId = call.param('groupId');
-    const type = requestedType(body.DeploymentType);
-    const previous = type === 'Redeployment' ? await this.#previous(groupId, body.DeploymentId) : undefined;
-    const versionId = await this.#checkVersion(groupId, previous?.groupVersionId ?? body.GroupVersionId);
+    const type = requestedType(request.DeploymentType);
+    const previous =
+      type === 'Redeployment' ? await this.#previous(groupId, request.DeploymentId) : undefined;
+    const versionId = await this.#checkVersion(groupId, previous?.groupVersionId ?? request.GroupVersionId);
     return this.#inTurn(groupId, async () => {
       const open = await this.#context.store.deployments.findOpen(groupId);
       const deployment = this.#new(groupId, type, { groupVersionId: versionId });

@@ -1,10 +1,11 @@
 /** Group certificate authorities, and how long the MQTT server certificates live that they sign. */
-import { z } from '../../lib/check.js';
+import type { UpdateGroupCertificateConfigurationRequest } from '@aws-sdk/client-greengrass';
 import type { GroupAuthority } from '../store/store.js';
 import { GreengrassArns } from './containers.js';
 import type { ApiContext } from './context.js';
 import { refusal } from './errors.js';
 import type { Call, Operation } from './operation.js';
+import { body } from './request-shapes.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const MIN_EXPIRY_MS = 7 * DAY_MS;
@@ -12,13 +13,7 @@ const MAX_EXPIRY_MS = 30 * DAY_MS;
 /** Eighty years less a second: the life of a group CA. */
 const AUTHORITY_EXPIRY_MS = 2_524_607_999_000;
 
-/** The model says string; scripts send numbers too. */
-const expiryUpdate = z.object({
-  CertificateExpiryInMilliseconds: z.union([
-    z.string().regex(/^\d{1,15}$/, 'must be a number'),
-    z.number().int(),
-  ]),
-});
+const expiryUpdate = body<UpdateGroupCertificateConfigurationRequest>('UpdateGroupCertificateConfiguration');
 
 export function authorityOperations(context: ApiContext): Operation[] {
   const authorities = new Authorities(context);

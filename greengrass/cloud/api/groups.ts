@@ -1,38 +1,25 @@
 /** Groups and their versions. */
 import { randomUUID } from 'node:crypto';
-import { z } from '../../lib/check.js';
+import type {
+  CreateGroupRequest,
+  CreateGroupVersionRequest,
+  GroupVersion,
+  UpdateGroupRequest,
+} from '@aws-sdk/client-greengrass';
 import type { Container, ContainerVersion, DefinitionKind } from '../store/store.js';
-import {
-  containerName,
-  describeContainer,
-  describeVersion,
-  GreengrassArns,
-  nameUpdate,
-  newName,
-  tags,
-} from './containers.js';
+import { describeContainer, describeVersion, GreengrassArns, newName } from './containers.js';
 import type { ApiContext } from './context.js';
 import { refusal, untypedRefusal } from './errors.js';
 import type { Call, Operation } from './operation.js';
 import { GREENGRASS_PAGES, page } from './paging.js';
+import { body, type Checked, shape } from './request-shapes.js';
 
-const arn = z.string().max(2048).optional();
-export const groupVersionContent = z.object({
-  ConnectorDefinitionVersionArn: arn,
-  CoreDefinitionVersionArn: arn,
-  DeviceDefinitionVersionArn: arn,
-  FunctionDefinitionVersionArn: arn,
-  LoggerDefinitionVersionArn: arn,
-  ResourceDefinitionVersionArn: arn,
-  SubscriptionDefinitionVersionArn: arn,
-});
-export type GroupVersionContent = z.output<typeof groupVersionContent>;
+export const groupVersionContent = shape<GroupVersion>('GroupVersion');
+export type GroupVersionContent = Checked<GroupVersion>;
 
-const creation = z.object({
-  Name: containerName,
-  InitialVersion: groupVersionContent.optional(),
-  tags: tags.optional(),
-});
+const creation = body<CreateGroupRequest>('CreateGroup');
+const nameUpdate = body<UpdateGroupRequest>('UpdateGroup');
+const versionCreation = body<CreateGroupVersionRequest>('CreateGroupVersion');
 
 /** The references of a group version, in the order in which V1's error names them. */
 const REFERENCES: ReadonlyArray<readonly [keyof GroupVersionContent, DefinitionKind, string]> = [
@@ -95,19 +82,19 @@ class Groups {
 
   /** A group always gets a first version, an empty one where none is given: clients read LatestVersion at once. */
   async create(call: Call): Promise<object> {
-    const body = call.json(creation);
-    const content = body.InitialVersion ?? {};
+    const request = call.json(creation);
+    const content = request.InitialVersion ?? {};
     await this.#checkReferences(content);
     const now = new Date().toISOString();
     const initial = groupVersion(randomUUID(), content, now);
     const group: Container = {
       kind: 'groups',
       id: initial.id,
-      name: body.Name,
+      name: request.Name,
       createdAt: now,
       updatedAt: now,
       latestVersion: initial.version,
-      tags: body.tags ?? {},
+      tags: request.tags ?? {},
     };
     await this.#context.store.containers.create(group, initial);
     return describeContainer(this.#arns, group);
@@ -155,7 +142,7 @@ class Groups {
   }
 
   async createVersion(call: Call): Promise<object> {
-    const content = call.json(groupVersionContent);
+    const content = call.json(versionCreation);
     const { id } = await this.#find(call, 'That group does not exist.');
     await this.#checkReferences(content);
     const version = groupVersion(id, content, new Date().toISOString());

@@ -2,13 +2,14 @@
  * The service role of the account and the roles of groups. Nobody looks whether a role, or even the group, exists: so
  * did V1's service. Times are without milliseconds.
  */
-import { z } from '../../lib/check.js';
+import type { AssociateRoleToGroupRequest } from '@aws-sdk/client-greengrass';
 import type { ApiContext } from './context.js';
 import { refusal, untypedRefusal } from './errors.js';
 import type { Call, Operation } from './operation.js';
+import { body } from './request-shapes.js';
 
 const ROLE_ARN = /^arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=,.@/-]{1,512}$/;
-const association = z.object({ RoleArn: z.string().max(2048).optional() });
+const association = body<AssociateRoleToGroupRequest>('AssociateRoleToGroup');
 const ACCOUNT_SCOPE = 'account';
 
 export function roleOperations({ store }: ApiContext): Operation[] {

@@ -1,10 +1,13 @@
 /** Tags of groups and definitions. */
-import { z } from '../../lib/check.js';
+import type { TagResourceRequest } from '@aws-sdk/client-greengrass';
 import type { Container } from '../store/store.js';
-import { GreengrassArns, MAX_TAGS, tags } from './containers.js';
+import { GreengrassArns } from './containers.js';
 import type { ApiContext } from './context.js';
 import { refusal } from './errors.js';
 import type { Call, Operation } from './operation.js';
+import { body, MAX_TAGS } from './request-shapes.js';
+
+const tagging = body<TagResourceRequest>('TagResource');
 
 export function tagOperations({ store, region, accountId }: ApiContext): Operation[] {
   const arns = new GreengrassArns(region, accountId);
@@ -31,7 +34,7 @@ export function tagOperations({ store, region, accountId }: ApiContext): Operati
       path,
       status: 204,
       handle: async (call) => {
-        const { tags: given } = call.json(z.object({ tags }));
+        const { tags: given = {} } = call.json(tagging);
         const { kind, id, tags: before } = await find(call);
         const after = { ...before, ...given };
         if (Object.keys(after).length > MAX_TAGS) {
