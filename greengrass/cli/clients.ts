@@ -9,8 +9,9 @@ process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
 export interface ClientOptions {
   readonly endpoint: string;
   readonly region: string;
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
+  /** Without the two keys the clients look in AWS's environment variables and in ~/.aws. */
+  readonly accessKeyId?: string;
+  readonly secretAccessKey?: string;
 }
 
 export interface Clients {
@@ -21,7 +22,8 @@ export interface Clients {
 }
 
 export function createClients({ endpoint, region, accessKeyId, secretAccessKey }: ClientOptions): Clients {
-  const options = { endpoint, region, credentials: { accessKeyId, secretAccessKey } };
+  const hasKeys = accessKeyId !== undefined && secretAccessKey !== undefined;
+  const options = { endpoint, region, ...(hasKeys && { credentials: { accessKeyId, secretAccessKey } }) };
   const greengrass = new GreengrassClient(options);
   const iot = new IoTClient(options);
   const lambda = new LambdaClient(options);

@@ -23,7 +23,7 @@ export async function findGroup({ greengrass }: Clients, nameOrId: string): Prom
   if (found.length === 1) return found[0] as string;
   throw new Error(
     found.length === 0
-      ? `there is no group "${nameOrId}": aws greengrass list-groups shows them`
+      ? `there is no group "${nameOrId}": gg list-groups shows them`
       : `${found.length} groups have the name "${nameOrId}"; use one of the ids: ${found.join(', ')}`,
   );
 }

@@ -6,18 +6,28 @@ import { join } from 'node:path';
 import { writeFileAtomic } from '../lib/atomic-file.js';
 import type { Logger } from '../lib/log.js';
 import { ApiServer } from './api/api-server.js';
+import { AuditKeeper } from './api/audit-keeper.js';
+import { ObjectFolder } from './api/objects.js';
 import { GroupAuthorities } from './authority/group-authorities.js';
+import type { AwsConfig } from './aws/config.js';
+import type { Hybrid, HybridParts } from './aws/hybrid.js';
 import { Deployer } from './deployment/deployer.js';
 import { DeviceHttpsServer } from './discovery/https-server.js';
 import { CloudBroker } from './iot/broker.js';
 import { CloudShadows } from './iot/shadows.js';
-import { ArtifactFolder } from './store/artifact-folder.js';
 import { loadInstallation, loadServerCertificate } from './store/installation.js';
-import { openSqliteStore } from './store/sqlite-store.js';
+import { openStore } from './store/open-store.js';
+import { openVault } from './store/vault.js';
 
 export interface CloudServiceOptions {
-  /** Holds the database, the artifacts and the root CA; made where it is missing. */
+  /** Holds the database, the artifacts, the root CA and the master key; made where it is missing. */
   readonly dataFolder: string;
+  /** `postgres://…`: database and artifacts are there, and replicas on it behave as one. Absent: SQLite. */
+  readonly databaseUrl?: string;
+  /** Stands in for S3, a folder for each bucket; `objects` in the data folder where it is absent. */
+  readonly objectsFolder?: string;
+  /** So long entries of the audit log are kept; 400 where it is absent. */
+  readonly auditDays?: number;
   /** Address to listen on. */
   readonly host: string;
   /** Ports; 0 picks a free one. */
@@ -26,6 +36,8 @@ export interface CloudServiceOptions {
   readonly httpsPort: number;
   readonly auth: 'sigv4' | 'none';
   readonly region: string;
+  /** Makes the installation hybrid: what is left to AWS, in the same region. */
+  readonly aws?: AwsConfig;
   readonly log: Logger;
 }
 
@@ -67,23 +79,41 @@ export class CloudService {
   }
 
   async #startAll(): Promise<CloudAddresses> {
-    const { dataFolder, host, region, auth, log } = this.#options;
-    const store = await openSqliteStore(join(dataFolder, 'cloud.db'));
-    this.#started.push(() => store.close());
-    const artifacts = new ArtifactFolder(join(dataFolder, 'artifacts'));
-    const { accountId, rootCa, clientCa, accessKey, codeLocationKey } = await loadInstallation(store);
+    const { dataFolder, host, region, auth, aws, log } = this.#options;
+    const { databaseUrl, objectsFolder = join(dataFolder, 'objects') } = this.#options;
+    const opened = await openStore({
+      dataFolder,
+      log: log.child({ component: 'store' }),
+      ...(databaseUrl === undefined ? {} : { databaseUrl }),
+    });
+    this.#started.push(() => opened.store.close());
+    const { artifacts, bus, exclusive } = opened;
+    // Replicas that start at the same time make one installation.
+    const installation = await exclusive.run('installation', () =>
+      loadInstallation(opened.store, aws?.accountId),
+    );
+    const { accountId, rootCa, clientCa, accessKey, codeLocationKey } = installation;
+    const ownShadows = new CloudShadows(opened.store, exclusive);
+    const hybrid =
+      aws && (await this.#openHybrid(aws, { store: opened.store, artifacts, shadows: ownShadows, log }));
+    const { store, shadows } = hybrid ?? { store: opened.store, shadows: ownShadows };
+    const awsMqtt = await hybrid?.mqttAddress();
+    const vault = await exclusive.run('installation', () =>
+      openVault(join(dataFolder, 'master.key'), store.settings),
+    );
     const caFile = join(dataFolder, 'ca.pem');
     writeFileAtomic(caFile, rootCa.certificatePem);
-    const certificate = await loadServerCertificate(store, rootCa, hostsOf(host));
+    const certificate = await exclusive.run('installation', () =>
+      loadServerCertificate(store, rootCa, hostsOf(host)),
+    );
 
     const place = { region, accountId };
     const tls = { certPem: certificate.certificatePem, keyPem: certificate.privateKeyPem };
     const authorities = new GroupAuthorities(store, accountId);
-    const shadows = new CloudShadows(store);
     const deployer = new Deployer({ store, shadows, ...place, logger: log.child({ component: 'deployer' }) });
-    deployer.follow();
+    await deployer.follow();
     const broker = new CloudBroker({
-      ...{ store, shadows, tls, host, ...place },
+      ...{ store, shadows: ownShadows, tls, host, ...place },
       port: this.#options.mqttPort,
       logger: log.child({ component: 'mqtt' }),
     });
@@ -94,20 +124,26 @@ export class CloudService {
     });
     const api = new ApiServer(
       {
-        ...{ store, artifacts, ...place, authorities, deployer, shadows, codeLocationKey, auth },
+        ...{ store, artifacts, ...place, authorities, deployer, codeLocationKey, auth },
+        ...{ exclusive, vault, shadows: ownShadows },
+        ...(hybrid ? { leftToAws: hybrid.leftToAws } : {}),
+        objects: new ObjectFolder(objectsFolder),
         messages: broker,
         certificateIssuer: clientCa,
         log: log.child({ component: 'api' }),
       },
       { host, port: this.#options.apiPort },
     );
-    await this.#start(broker);
+    await this.#start(bus);
+    // Where things are AWS IoT's, cores connect there.
+    if (!awsMqtt) await this.#start(broker);
     await this.#start(https);
     await this.#start(api);
+    await this.#start(new AuditKeeper(store.audit, this.#options.auditDays ?? 400, log));
     const reachable = reachableHost(host);
     return {
       api: `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${api.port}`,
-      mqtt: { host: reachable, port: broker.port },
+      mqtt: awsMqtt ?? { host: reachable, port: broker.port },
       https: { host: reachable, port: https.port },
       caFile,
       accessKeyId: accessKey.accessKeyId,
@@ -115,6 +151,20 @@ export class CloudService {
       region,
       accountId,
     };
+  }
+
+  /** What loads the AWS SDK is loaded here, and only for a hybrid installation. */
+  async #openHybrid(aws: AwsConfig, parts: HybridParts): Promise<Hybrid> {
+    const { region } = this.#options;
+    if (aws.region !== region) {
+      throw new Error(
+        `greengrass-cloud runs in region ${region}, but the file given with --aws says ${aws.region}: start with --region ${aws.region}.`,
+      );
+    }
+    const { withAws } = await import('./aws/hybrid.js');
+    const hybrid = withAws(aws, { ...parts, log: parts.log.child({ component: 'aws' }) });
+    this.#started.push(() => hybrid.stop());
+    return hybrid;
   }
 
   async #start(part: { start(): Promise<void>; stop(): Promise<void> }): Promise<void> {

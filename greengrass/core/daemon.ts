@@ -26,7 +26,7 @@ import { CloudEndpoint } from './iot-client/cloud-endpoint.js';
 import { IotConnection } from './iot-client/connection.js';
 import { DEFAULT_SPOOL, spoolSettings } from './iot-client/spooler.js';
 import { hostAddresses, IpDetector } from './ip-detector/ip-detector.js';
-import { IpcServer } from './ipc/ipc-server.js';
+import { type CredentialsAnswer, IpcServer } from './ipc/ipc-server.js';
 import { Isolation } from './isolation/isolation.js';
 import { isolationFolder } from './isolation/place.js';
 import { Functions } from './lambda/functions.js';
@@ -34,10 +34,11 @@ import { LogFiles } from './logs/log-files.js';
 import { PidFile } from './pid-file.js';
 import { readRootConfig } from './root-config.js';
 import { Router } from './router/router.js';
-import { ServiceClient } from './service-client.js';
+import { ServiceClient, ServiceError } from './service-client.js';
 import { ShadowEndpoint } from './shadow/shadow-endpoint.js';
 import { ShadowService } from './shadow/shadow-service.js';
 import { shadowStorePath } from './shadow/shadow-store.js';
+import { RoleCredentialsSource } from './token-exchange/role-credentials.js';
 
 /** Pinned functions of a new group must stay up for so long before the deployment is a success. */
 const HEALTH_WINDOW_MS = 1_000;
@@ -59,6 +60,7 @@ export class Daemon {
   readonly #cloud: CloudEndpoint;
   readonly #functions: Functions;
   readonly #ipc: IpcServer;
+  readonly #roleCredentials: RoleCredentialsSource;
   readonly #ipDetector: IpDetector;
   readonly #group: GroupRuntime;
   readonly #agent: DeploymentAgent;
@@ -148,10 +150,12 @@ export class Daemon {
       ipcPort: () => this.#ipc.port,
       runtimesFolder: join(PACKAGE_ROOT, 'greengrass', 'runtimes'),
     });
+    this.#roleCredentials = new RoleCredentialsSource({ service: this.#service, logger: this.#runtimeLog });
     this.#ipc = new IpcServer({
       port: config.ggDaemonPort,
       desk: this.#functions,
       logs: this.#logs,
+      credentials: () => this.#credentialsForFunctions(),
       logger: this.#runtimeLog,
     });
     this.#ipDetector = new IpDetector({
@@ -260,7 +264,24 @@ export class Daemon {
   }
 
   /** Parts that only look at the group. */
+  async #credentialsForFunctions(): Promise<CredentialsAnswer> {
+    try {
+      const credentials = await this.#roleCredentials.current();
+      return {
+        AccessKeyId: credentials.accessKeyId,
+        SecretAccessKey: credentials.secretAccessKey,
+        Token: credentials.sessionToken,
+        Expiration: credentials.expiration,
+      };
+    } catch (error) {
+      if (!(error instanceof ServiceError)) throw error;
+      this.#runtimeLog.warn({ reason: error.message }, 'There are no credentials of the group role.');
+      return { refused: error.recoverable ? 503 : 404, reason: error.reason };
+    }
+  }
+
   #groupChanged(group: GroupDocument): void {
+    this.#roleCredentials.forget();
     const system = (arn: string) =>
       group.GroupDefinitions.Lambdas.Content.find((f) => isSameSystemFunction(f.FunctionArn, arn));
     this.#ipDetector.setEnabled(system(SYSTEM_FUNCTIONS.ipDetector) !== undefined);

@@ -26,10 +26,14 @@ export class ServiceError extends Error {
   constructor(
     message: string,
     readonly recoverable: boolean,
-    options?: ErrorOptions,
+    options?: ErrorOptions & { readonly reason?: string },
   ) {
     super(message, options);
+    this.reason = options?.reason ?? message;
   }
+
+  /** The service's own words where it gave some. */
+  readonly reason: string;
 }
 
 const connectivity = z.object({
@@ -43,6 +47,17 @@ export type ConnectivityEndpoint = z.output<typeof connectivity>;
 const connectivityAnswer = z.object({ ConnectivityInfo: z.array(connectivity).default([]) });
 const certificateAnswer = z.object({ certificatePem: z.string(), caPem: z.string(), expiresAt: z.string() });
 export type SignedCertificate = z.output<typeof certificateAnswer>;
+const credentialsAnswer = z.object({
+  credentials: z.object({
+    accessKeyId: z.string(),
+    secretAccessKey: z.string(),
+    sessionToken: z.string(),
+    /** ISO 8601. */
+    expiration: z.string(),
+  }),
+});
+/** Temporary credentials of the group's role. */
+export type RoleCredentials = z.output<typeof credentialsAnswer>['credentials'];
 
 export interface ServiceClientOptions {
   readonly host: string;
@@ -110,6 +125,13 @@ export class ServiceClient {
   async updateConnectivityInfo(thingName: string, endpoints: readonly ConnectivityEndpoint[]): Promise<void> {
     const body = JSON.stringify({ ConnectivityInfo: endpoints });
     await this.#retry(() => this.#answer({ method: 'PUT', path: connectivityPath(thingName), body }));
+  }
+
+  /** Tried once: a function waits for it, and asks again by itself. */
+  async assumeRoleForGroup(): Promise<RoleCredentials> {
+    const path = '/greengrass/assumeRoleForGroup';
+    const text = await this.#answer({ method: 'GET', path });
+    return checkJson(credentialsAnswer, text.toString('utf8'), `answer of GET ${path}`).credentials;
   }
 
   close(): void {
@@ -207,7 +229,8 @@ export class ServiceClient {
       // Not one of the service's own errors (a proxy's page, say): shown as it came.
     }
     const recoverable = status >= 500 || status === 429 || status === 408;
-    return new ServiceError(`${this.#name(call)} was answered with ${status}: ${reason}`, recoverable);
+    const message = `${this.#name(call)} was answered with ${status}: ${reason}`;
+    return new ServiceError(message, recoverable, { reason });
   }
 
   #name({ method, path }: Call): string {

@@ -34,7 +34,11 @@ for (const name of Object.keys(operations).sort()) {
 function compact({ type, members, required, member, value, enum: values }) {
   const kept = Object.entries(members ?? {}).map(([name, { shape, location, locationName }]) => [
     name,
-    { shape, ...(location ? { location, locationName } : {}) },
+    {
+      shape,
+      ...(location ? { location } : {}),
+      ...(location || (locationName ?? name) !== name ? { locationName } : {}),
+    },
   ]);
   return {
     type,

@@ -16,6 +16,7 @@ export interface MemberModel {
   readonly shape: string;
   /** Where it stands in the request; absent: in the JSON body. */
   readonly location?: 'uri' | 'querystring' | 'header';
+  /** Its name there, also in the body where that is another than the member's. */
   readonly locationName?: string;
 }
 

@@ -1119,7 +1119,7 @@ export const GREENGRASS_API: ApiModel = {
         LatestVersion: { shape: '__string' },
         LatestVersionArn: { shape: '__string' },
         Name: { shape: '__string' },
-        Tags: { shape: 'Tags' },
+        Tags: { shape: 'Tags', locationName: 'tags' },
       },
     },
     DeleteConnectorDefinitionRequest: {
@@ -1319,7 +1319,10 @@ export const GREENGRASS_API: ApiModel = {
     },
     GetConnectivityInfoResponse: {
       type: 'structure',
-      members: { ConnectivityInfo: { shape: '__listOfConnectivityInfo' }, Message: { shape: '__string' } },
+      members: {
+        ConnectivityInfo: { shape: '__listOfConnectivityInfo' },
+        Message: { shape: '__string', locationName: 'message' },
+      },
     },
     GetConnectorDefinitionRequest: {
       type: 'structure',
@@ -2194,7 +2197,7 @@ export const GREENGRASS_API: ApiModel = {
     },
     UpdateConnectivityInfoResponse: {
       type: 'structure',
-      members: { Message: { shape: '__string' }, Version: { shape: '__string' } },
+      members: { Message: { shape: '__string', locationName: 'message' }, Version: { shape: '__string' } },
     },
     UpdateConnectorDefinitionRequest: {
       type: 'structure',

@@ -44,83 +44,68 @@ export interface ShadowOutcome {
   readonly publications: readonly ShadowPublication[];
 }
 
-/** `nowS`: epoch seconds. Never throws for what a client can send. */
+/** `key` names the shadow (ShadowTopic.key); `nowS`: epoch seconds. Never throws for what a client can send. */
 export function runShadowOperation(
-  thingName: string,
+  key: string,
   operation: ShadowOperation,
   payload: Uint8Array,
   kept: KeptShadow | undefined,
   nowS: number,
 ): ShadowOutcome {
   try {
-    if (operation === 'get') return get(thingName, payload, kept, nowS);
-    if (operation === 'delete') return remove(thingName, payload, kept, nowS);
-    return update(thingName, payload, kept, nowS);
+    if (operation === 'get') return get(key, payload, kept, nowS);
+    if (operation === 'delete') return remove(key, payload, kept, nowS);
+    return update(key, payload, kept, nowS);
   } catch (error) {
     if (!(error instanceof ShadowRefusal)) throw error;
-    return refuse(thingName, operation, error, nowS, clientTokenOf(payload));
+    return refuse(key, operation, error, nowS, clientTokenOf(payload));
   }
 }
 
-function get(
-  thingName: string,
-  payload: Uint8Array,
-  kept: KeptShadow | undefined,
-  nowS: number,
-): ShadowOutcome {
+function get(key: string, payload: Uint8Array, kept: KeptShadow | undefined, nowS: number): ShadowOutcome {
   const { clientToken } = parseShadowRequest(payload);
-  if (!kept?.document) throw noShadow(thingName);
-  return accept(thingName, 'get', getAccepted(kept.document, nowS, clientToken));
+  if (!kept?.document) throw noShadow(key);
+  return accept(key, 'get', getAccepted(kept.document, nowS, clientToken));
 }
 
-function remove(
-  thingName: string,
-  payload: Uint8Array,
-  kept: KeptShadow | undefined,
-  nowS: number,
-): ShadowOutcome {
+function remove(key: string, payload: Uint8Array, kept: KeptShadow | undefined, nowS: number): ShadowOutcome {
   const { clientToken, version } = parseShadowRequest(payload);
-  if (!kept?.document) throw noShadow(thingName);
+  if (!kept?.document) throw noShadow(key);
   if (version !== undefined && version !== kept.version) throw new ShadowRefusal(409, 'Version conflict');
   return {
-    ...accept(thingName, 'delete', deleteAccepted(kept.version, nowS, clientToken)),
+    ...accept(key, 'delete', deleteAccepted(kept.version, nowS, clientToken)),
     store: { version: kept.version },
   };
 }
 
-function update(
-  thingName: string,
-  payload: Uint8Array,
-  kept: KeptShadow | undefined,
-  nowS: number,
-): ShadowOutcome {
+function update(key: string, payload: Uint8Array, kept: KeptShadow | undefined, nowS: number): ShadowOutcome {
   const request = parseShadowUpdate(payload);
   const document = applyUpdate(kept?.document, request, nowS, kept?.version ?? 0);
-  const outcome = accept(thingName, 'update', updateAccepted(request, document, nowS));
+  const outcome = accept(key, 'update', updateAccepted(request, document, nowS));
   const publications = [...outcome.publications];
   const delta = deltaMessage(document, nowS, request.clientToken);
-  if (delta) publications.push({ topic: shadowTopic(thingName, 'update', 'delta'), payload: delta });
+  if (delta) publications.push({ topic: shadowTopic(key, 'update', 'delta'), payload: delta });
   publications.push({
-    topic: shadowTopic(thingName, 'update', 'documents'),
+    topic: shadowTopic(key, 'update', 'documents'),
     payload: documentsMessage(kept?.document, document, nowS, request.clientToken),
   });
   return { ...outcome, store: { document, version: document.version }, publications };
 }
 
-function accept(thingName: string, operation: ShadowOperation, body: Buffer): ShadowOutcome {
-  const topic = shadowTopic(thingName, operation, 'accepted');
+function accept(key: string, operation: ShadowOperation, body: Buffer): ShadowOutcome {
+  const topic = shadowTopic(key, operation, 'accepted');
   return { accepted: true, code: 200, body, publications: [{ topic, payload: body }] };
 }
 
 function refuse(
-  thingName: string,
+  key: string,
   operation: ShadowOperation,
   { code, message }: ShadowRefusal,
   nowS: number,
   clientToken: string | undefined,
 ): ShadowOutcome {
   const body = rejected(code, message, nowS, clientToken);
-  const topic = shadowTopic(thingName, operation, 'rejected');
+  const topic = shadowTopic(key, operation, 'rejected');
   return { accepted: false, code, body, publications: [{ topic, payload: body }] };
 }
 
@@ -134,6 +119,6 @@ function clientTokenOf(payload: Uint8Array): string | undefined {
   }
 }
 
-function noShadow(thingName: string): ShadowRefusal {
-  return new ShadowRefusal(404, `No shadow exists with name: '${thingName}'`);
+function noShadow(key: string): ShadowRefusal {
+  return new ShadowRefusal(404, `No shadow exists with name: '${key.replace('/', '~')}'`);
 }

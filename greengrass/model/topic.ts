@@ -68,34 +68,46 @@ export function filterMatches(filter: string, topic: string, hashParent: HashPar
   return wanted.length === given.length;
 }
 
-/** A shadow topic, taken apart: `$aws/things/<thing>/shadow/<operation>[/<kind>]`. */
+/**
+ * A shadow topic, taken apart: `$aws/things/<thing>/shadow[/name/<shadow>]/<operation>[/<kind>]`. V1 knew one shadow for a
+ * thing; named ones are AWS IoT's.
+ */
 export interface ShadowTopic {
   readonly thingName: string;
+  /** Names the shadow among all: the thing's name, and for a named shadow a slash and its name. */
+  readonly key: string;
   readonly operation: 'get' | 'update' | 'delete';
   /** accepted, rejected, delta or documents; absent on a request. */
   readonly kind?: 'accepted' | 'rejected' | 'delta' | 'documents';
 }
 
 const SHADOW_TOPIC =
-  /^\$aws\/things\/([a-zA-Z0-9:_-]{1,128})\/shadow\/(get|update|delete)(?:\/(accepted|rejected|delta|documents))?$/;
+  /^\$aws\/things\/([a-zA-Z0-9:_-]{1,128})\/shadow(?:\/name\/([a-zA-Z0-9:_-]{1,64}))?\/(get|update|delete)(?:\/(accepted|rejected|delta|documents))?$/;
 
 export function parseShadowTopic(topic: string): ShadowTopic | undefined {
   const match = SHADOW_TOPIC.exec(topic);
   if (!match) return undefined;
-  const [, thingName, operation, kind] = match;
+  const [, thingName, shadowName, operation, kind] = match;
   return {
     thingName: thingName as string,
+    key: shadowKey(thingName as string, shadowName),
     operation: operation as ShadowTopic['operation'],
     ...(kind === undefined ? {} : { kind: kind as NonNullable<ShadowTopic['kind']> }),
   };
 }
 
-/** `$aws/things/<thing>/shadow/<operation>` and, with a kind, the topic of its answer. */
+export function shadowKey(thingName: string, shadowName?: string): string {
+  return shadowName === undefined ? thingName : `${thingName}/${shadowName}`;
+}
+
+/** `$aws/things/<thing>/shadow/<operation>` and, with a kind, the topic of its answer. `key` as in ShadowTopic. */
 export function shadowTopic(
-  thingName: string,
+  key: string,
   operation: ShadowTopic['operation'],
   kind?: ShadowTopic['kind'],
 ): string {
-  const base = `$aws/things/${thingName}/shadow/${operation}`;
+  const [thingName, shadowName] = key.split('/');
+  const named = shadowName === undefined ? '' : `/name/${shadowName}`;
+  const base = `$aws/things/${thingName}/shadow${named}/${operation}`;
   return kind === undefined ? base : `${base}/${kind}`;
 }

@@ -12,6 +12,8 @@ interface Import {
   readonly from: string;
   readonly to: string;
   readonly typeOnly: boolean;
+  /** `import('…')`: loaded when it is needed. */
+  readonly isDynamic: boolean;
 }
 
 function sources(): string[] {
@@ -30,7 +32,7 @@ function importsOf(path: string): Import[] {
     const to = specifier.startsWith('.')
       ? relative(SOURCE, resolve(SOURCE, dirname(path), specifier)).replace(/\.js$/, '.ts')
       : specifier;
-    return { from: path, to, typeOnly: match[1] !== undefined };
+    return { from: path, to, typeOnly: match[1] !== undefined, isDynamic: match[3] !== undefined };
   });
 }
 
@@ -59,6 +61,7 @@ const RULES: ReadonlyArray<readonly [string, readonly string[]]> = [
   ['core/lambda/', [...PARTS, ...CONTRACTS, 'core/ipc/', 'core/isolation/', 'core/resources/']],
   ['core/isolation/', ['lib/', 'model/', 'core/component', 'core/errors']],
   ['core/resources/', ['lib/', 'model/', 'core/component', 'core/errors', ...CONTRACTS]],
+  ['core/token-exchange/', ['lib/', 'model/', 'core/component', 'core/errors', 'core/service-client']],
   ['core/certificates/', ['lib/', 'model/', 'core/component', 'core/errors', 'core/service-client']],
   ['core/ip-detector/', ['lib/', 'model/', 'core/component', 'core/errors', 'core/service-client']],
   ['core/logs/', ['lib/', 'model/', 'core/component', ...CONTRACTS]],
@@ -71,6 +74,7 @@ const RULES: ReadonlyArray<readonly [string, readonly string[]]> = [
   ['cloud/api/', ['lib/', 'model/', 'cloud/store/', 'cloud/authority/', 'cloud/iot/']],
   ['cloud/discovery/', ['lib/', 'model/', 'cloud/store/', 'cloud/authority/', 'cloud/iot/']],
   ['cloud/deployment/', ['lib/', 'model/', 'cloud/store/', 'cloud/authority/', 'cloud/iot/']],
+  ['cloud/aws/', ['lib/', 'model/', 'cloud/store/', 'cloud/iot/']],
   ['cloud/', ['lib/', 'model/', 'cloud/']],
   ['cli/', ['lib/', 'model/']],
   ['dev/', ['lib/', 'model/', 'cli/', 'core/isolation/place']],
@@ -108,6 +112,17 @@ describe('architecture', () => {
     const allowed = ['cli/', 'dev/', 'cloud/aws/'];
     const wrong = importers.filter(({ from }) => !allowed.some((folder) => from.startsWith(folder)));
     expect(wrong).toEqual([]);
+  });
+
+  it('a cloud that is not hybrid does not load what loads the AWS SDK', () => {
+    const eager = ALL.filter(
+      ({ from, to, typeOnly, isDynamic }) =>
+        to.startsWith('cloud/aws/') &&
+        to !== 'cloud/aws/config.ts' &&
+        !from.startsWith('cloud/aws/') &&
+        !(typeOnly || isDynamic),
+    );
+    expect(eager.map(({ from, to }) => `${from} imports ${to}`)).toEqual([]);
   });
 
   it('core and cloud meet on the wire only', () => {

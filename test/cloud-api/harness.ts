@@ -6,14 +6,20 @@ import { GreengrassClient } from '@aws-sdk/client-greengrass';
 import { IoTClient } from '@aws-sdk/client-iot';
 import { IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
 import { LambdaClient } from '@aws-sdk/client-lambda';
+import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { STSClient } from '@aws-sdk/client-sts';
 import yazl from 'yazl';
 import { ApiServer } from '../../greengrass/cloud/api/api-server.js';
+import { operations } from '../../greengrass/cloud/api/app.js';
+import { BulkRunner } from '../../greengrass/cloud/api/bulk-runner.js';
 import type { ApiContext, Deployer } from '../../greengrass/cloud/api/context.js';
-import { ArtifactFolder } from '../../greengrass/cloud/store/artifact-folder.js';
+import { GroupDeployments } from '../../greengrass/cloud/api/group-deployments.js';
+import { ObjectFolder } from '../../greengrass/cloud/api/objects.js';
+import type { Operation } from '../../greengrass/cloud/api/operation.js';
 import { type Installation, loadInstallation } from '../../greengrass/cloud/store/installation.js';
-import { openSqliteStore } from '../../greengrass/cloud/store/sqlite-store.js';
+import { type OpenedStore, openStore } from '../../greengrass/cloud/store/open-store.js';
 import type { Deployment, GroupAuthority, Store } from '../../greengrass/cloud/store/store.js';
+import { openVault, type Vault } from '../../greengrass/cloud/store/vault.js';
 import { silentLogger } from '../../greengrass/lib/log.js';
 import { certificateId, createSelfSigned } from '../../greengrass/lib/x509.js';
 
@@ -45,20 +51,29 @@ export class ScriptedDeployer implements Deployer {
 export class Cloud {
   readonly published: Array<{ topic: string; payload: string; qos: number }> = [];
   readonly disconnected: string[] = [];
+  readonly reviewed: string[] = [];
   readonly shadows = new Map<string, Buffer>();
   #server: ApiServer | undefined;
 
   private constructor(
     readonly folder: string,
-    readonly store: Store,
+    readonly opened: OpenedStore,
+    readonly vault: Vault,
     readonly installation: Installation,
     readonly deployer: ScriptedDeployer,
   ) {}
 
+  get store(): Store {
+    return this.opened.store;
+  }
+
   static async start(options: { auth?: ApiContext['auth'] } = {}): Promise<Cloud> {
     const folder = await mkdtemp(join(tmpdir(), 'gg-api-'));
-    const store = await openSqliteStore(join(folder, 'cloud.db'));
-    const cloud = new Cloud(folder, store, await loadInstallation(store), new ScriptedDeployer(store));
+    const opened = await openStore({ dataFolder: folder });
+    const { store } = opened;
+    const vault = await openVault(join(folder, 'master.key'), store.settings);
+    const installation = await loadInstallation(store);
+    const cloud = new Cloud(folder, opened, vault, installation, new ScriptedDeployer(store));
     cloud.#server = new ApiServer(cloud.context(options.auth ?? 'sigv4'), { host: '127.0.0.1', port: 0 });
     await cloud.#server.start();
     return cloud;
@@ -68,6 +83,18 @@ export class Cloud {
     await this.#server?.stop();
     await this.store.close();
     await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** Stands in for S3. */
+  get objectsFolder(): string {
+    return join(this.folder, 'objects');
+  }
+
+  /** All that is served, as the server has it. */
+  operations(): Operation[] {
+    const context = this.context();
+    const deployments = new GroupDeployments(context);
+    return operations(context, { deployments, bulk: new BulkRunner(context, deployments) });
   }
 
   get url(): string {
@@ -88,13 +115,17 @@ export class Cloud {
   iotData = () => new IoTDataPlaneClient(this.clientConfig);
   lambda = () => new LambdaClient(this.clientConfig);
   sts = () => new STSClient(this.clientConfig);
+  secrets = () => new SecretsManagerClient(this.clientConfig);
 
   context(auth: ApiContext['auth'] = 'none'): ApiContext {
     const { accountId, clientCa, codeLocationKey } = this.installation;
-    const { disconnected, published, store, shadows } = this;
+    const { disconnected, reviewed, published, store, shadows, vault } = this;
     return {
       store,
-      artifacts: new ArtifactFolder(join(this.folder, 'artifacts')),
+      artifacts: this.opened.artifacts,
+      exclusive: this.opened.exclusive,
+      vault,
+      objects: new ObjectFolder(this.objectsFolder),
       region: 'us-east-1',
       accountId,
       authorities: {
@@ -127,6 +158,9 @@ export class Cloud {
           published.push({ topic, payload: payload.toString(), qos });
         },
         disconnectCertificate: (id) => disconnected.push(id),
+        review: async (id) => {
+          reviewed.push(id);
+        },
       },
       certificateIssuer: clientCa,
       codeLocationKey,

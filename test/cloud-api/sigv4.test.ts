@@ -164,7 +164,7 @@ describe('a signed request', () => {
   });
 
   it('is told of an operation that does not exist', async () => {
-    expect(await sendSigned({ path: '/greengrass/bulk/deployments' })).toMatchObject({
+    expect(await sendSigned({ path: '/greengrass/nothing/like/it' })).toMatchObject({
       status: 404,
       type: 'UnknownOperationException',
     });

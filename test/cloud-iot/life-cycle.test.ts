@@ -49,7 +49,7 @@ describe("the life of the cloud's MQTT server", () => {
     const { certificates = store.certificates, port = 0 } = overrides;
     const shadows = new CloudShadows(store);
     const broker = new CloudBroker({
-      store: { certificates, policies: store.policies, things: store.things },
+      store: { ...store, certificates },
       tls: { certPem: server.certificatePem, keyPem: server.privateKeyPem },
       host: '127.0.0.1',
       port,

@@ -49,6 +49,7 @@ describe("the cloud's shadows", () => {
     let isBroken = false;
     const slow: ShadowStore = {
       find: (thing) => store.shadows.find(thing),
+      listNames: (thing, limit) => store.shadows.listNames(thing, limit),
       put: async (thing, shadow) => {
         if (isBroken) throw new Error('disk full');
         await store.shadows.put(thing, shadow);

@@ -89,18 +89,37 @@ describe('topic filters', () => {
 describe('shadow topics', () => {
   it('are taken apart and put together', () => {
     const text = '$aws/things/light-1/shadow/update/delta';
-    expect(parseShadowTopic(text)).toEqual({ thingName: 'light-1', operation: 'update', kind: 'delta' });
+    expect(parseShadowTopic(text)).toEqual({
+      thingName: 'light-1',
+      key: 'light-1',
+      operation: 'update',
+      kind: 'delta',
+    });
     expect(shadowTopic('light-1', 'update', 'delta')).toBe(text);
     expect(parseShadowTopic('$aws/things/light-1/shadow/get')).toEqual({
       thingName: 'light-1',
+      key: 'light-1',
       operation: 'get',
     });
+  });
+
+  it('of named shadows carry a key of their own', () => {
+    const text = '$aws/things/light-1/shadow/name/config/get/accepted';
+    expect(parseShadowTopic(text)).toEqual({
+      thingName: 'light-1',
+      key: 'light-1/config',
+      operation: 'get',
+      kind: 'accepted',
+    });
+    expect(shadowTopic('light-1/config', 'get', 'accepted')).toBe(text);
   });
 
   it.each([
     '$aws/things//shadow/get',
     '$aws/things/a/b/shadow/get',
     '$aws/things/a/shadow/put',
+    '$aws/things/a/shadow/name//get',
+    '$aws/things/a/shadow/name/b/c/get',
     'things/a/shadow/get',
   ])('%s is none', (text) => {
     expect(parseShadowTopic(text)).toBeUndefined();

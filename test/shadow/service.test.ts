@@ -157,7 +157,7 @@ describe('the endpoint of the shadow service', () => {
     '$aws/things/lamp/shadow/update/delta',
     '$aws/things/la mp/shadow/update',
     '$aws/things//shadow/update',
-    '$aws/things/lamp/shadow/name/x/update',
+    '$aws/things/lamp/shadow/name/x y/update',
   ])('refuses %s', async (topic) => {
     expect(deliver(topic, '{"state":{}}')).toBe(false);
     await new Promise((resolve) => setImmediate(resolve));

@@ -119,7 +119,16 @@ export async function startFunctions(options: Partial<FunctionsOptions> = {}): P
     runtimesFolder: join(PACKAGE_ROOT, 'greengrass/runtimes'),
     ...options,
   });
-  const ipc: IpcServer = new IpcServer({ port: 0, desk: functions, logs, logger });
+  const ipc: IpcServer = new IpcServer({
+    port: 0,
+    desk: functions,
+    logs,
+    credentials: async () => ({
+      refused: 404,
+      reason: 'You need to attach an IAM role to this deployment group.',
+    }),
+    logger,
+  });
   await ipc.start();
   await functions.start();
   const bench: FunctionBench = {

@@ -2,7 +2,9 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createApp } from './app.js';
+import { BulkRunner } from './bulk-runner.js';
 import type { ApiContext } from './context.js';
+import { GroupDeployments } from './group-deployments.js';
 
 export interface ApiServerOptions {
   readonly host: string;
@@ -13,10 +15,14 @@ export interface ApiServerOptions {
 export class ApiServer {
   readonly #server: Server;
   readonly #options: ApiServerOptions;
+  readonly #bulk: BulkRunner;
 
   constructor(context: ApiContext, options: ApiServerOptions) {
     this.#options = options;
-    this.#server = createServer({ keepAliveTimeout: 65_000 }, createApp(context));
+    const deployments = new GroupDeployments(context);
+    this.#bulk = new BulkRunner(context, deployments);
+    const app = createApp(context, { deployments, bulk: this.#bulk });
+    this.#server = createServer({ keepAliveTimeout: 65_000 }, app);
   }
 
   /** Resolves once requests are served; rejects where the address can't be had. */
@@ -26,6 +32,7 @@ export class ApiServer {
       this.#server.once('error', reject);
       this.#server.listen({ host, port }, () => {
         this.#server.off('error', reject);
+        this.#bulk.start();
         resolve();
       });
     });
@@ -39,6 +46,7 @@ export class ApiServer {
     const timer = setTimeout(() => this.#server.closeAllConnections(), 2000);
     await closed;
     clearTimeout(timer);
+    await this.#bulk.stop();
   }
 
   /** The port in use; 0 before the start. */

@@ -5,7 +5,10 @@
 import { randomUUID } from 'node:crypto';
 import express, { type NextFunction, type Request, type Response } from 'express';
 import { CheckError } from '../../lib/check.js';
-import { authenticator } from './authentication.js';
+import { recordResult } from './audit.js';
+import { authenticator, principalOf } from './authentication.js';
+import { bulkOperations } from './bulk-deployments.js';
+import type { BulkRunner } from './bulk-runner.js';
 import { ClientTokens } from './client-tokens.js';
 import { connectivityOperations } from './connectivity-info.js';
 import type { ApiContext } from './context.js';
@@ -13,54 +16,75 @@ import { definitionOperations } from './definitions.js';
 import { deploymentOperations } from './deployments.js';
 import { ApiError, refusal } from './errors.js';
 import { authorityOperations } from './group-certificate-authorities.js';
+import type { GroupDeployments } from './group-deployments.js';
 import { groupOperations } from './groups.js';
 import { certificateOperations } from './iot-certificates.js';
 import { dataOperations } from './iot-data.js';
+import { jobOperations } from './iot-jobs.js';
 import { policyOperations } from './iot-policies.js';
+import { policyVersionOperations } from './iot-policy-versions.js';
 import { thingOperations } from './iot-things.js';
 import { aliasOperations } from './lambda-aliases.js';
 import { codeOperation } from './lambda-code.js';
 import { functionOperations } from './lambda-functions.js';
 import { Call, type Operation, Reply } from './operation.js';
 import { roleOperations } from './roles.js';
+import { runtimeConfigurationOperations } from './runtime-configuration.js';
+import { secretOperations } from './secrets-manager.js';
 import { serviceOf } from './services.js';
+import { softwareUpdateOperations } from './software-updates.js';
 import { stsOperation } from './sts.js';
 import { tagOperations } from './tags.js';
 
+/** What operations share, beside the context. */
+export interface Parts {
+  readonly deployments: GroupDeployments;
+  readonly bulk: BulkRunner;
+}
+
 /** Every operation that is served. */
-export function operations(context: ApiContext): Operation[] {
+export function operations(context: ApiContext, { deployments, bulk }: Parts): Operation[] {
   return [
     ...groupOperations(context),
     ...definitionOperations(context),
-    ...deploymentOperations(context),
+    ...deploymentOperations(context, deployments),
+    ...bulkOperations(context, bulk),
     ...authorityOperations(context),
     ...connectivityOperations(context),
     ...roleOperations(context),
     ...tagOperations(context),
+    ...runtimeConfigurationOperations(context),
+    ...softwareUpdateOperations(context),
     ...thingOperations(context),
     ...certificateOperations(context),
     ...policyOperations(context),
+    ...policyVersionOperations(context),
     ...dataOperations(context),
+    ...jobOperations(context),
     ...functionOperations(context),
     ...aliasOperations(context),
     codeOperation(context),
+    ...secretOperations(context),
     stsOperation(context),
   ];
 }
 
-export function createApp(context: ApiContext): express.Express {
+export function createApp(context: ApiContext, parts: Parts): express.Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.enable('case sensitive routing');
   const authenticate = authenticator(context);
-  const tokens = new ClientTokens(context.store.tokens);
+  const tokens = new ClientTokens(context.store.tokens, context.exclusive);
   const router = express.Router({ caseSensitive: true });
-  for (const operation of operations(context)) {
+  for (const operation of operations(context, parts)) {
     const handlers = operation.isPublic ? [] : [authenticate];
     const paths = typeof operation.path === 'string' ? [operation.path] : [...operation.path];
     const method = operation.method.toLowerCase() as 'get' | 'post' | 'put' | 'patch' | 'delete';
-    router[method](paths, ...handlers, (request, response) => serve(operation, tokens, request, response));
+    const before = [isMeant(operation), ...handlers, notLeftToAws(context, operation)];
+    router[method](paths, ...before, (request, response) =>
+      serve(context, operation, tokens, request, response),
+    );
   }
   app.use((_request, response, next) => {
     response.set('x-amzn-RequestId', randomUUID());
@@ -77,28 +101,71 @@ export function createApp(context: ApiContext): express.Express {
   return app;
 }
 
+/** Operations on the path `/` are told apart by X-Amz-Target. */
+function isMeant({ path, target }: Operation): express.RequestHandler {
+  return (request, _response, next) =>
+    next(path !== '/' || request.get('x-amz-target') === target ? undefined : 'route');
+}
+
+/** In a hybrid installation some services are AWS's own; their operations here say so. */
+function notLeftToAws({ leftToAws }: ApiContext, { name }: Operation): express.RequestHandler {
+  return (request, _response, next) => {
+    const service = serviceOf(request);
+    const reason = leftToAws?.(service.name, name);
+    next(reason === undefined ? undefined : refusal(service.badRequest, reason));
+  };
+}
+
 function unknownOperation(request: Request): void {
   throw refusal('UnknownOperationException', `There is no operation ${request.method} ${request.path}`);
 }
 
-async function serve(operation: Operation, tokens: ClientTokens, request: Request, response: Response) {
-  const body: unknown = request.body;
-  const call = new Call(request, Buffer.isBuffer(body) ? body : Buffer.alloc(0));
-  const token = operation.isIdempotent ? call.header('x-amzn-client-token') : undefined;
-  const answer =
-    token === undefined
-      ? await operation.handle(call)
-      : await tokens.once(
-          { operation: operation.name, token, url: request.url, body: call.body },
-          async () => {
-            const made = await operation.handle(call);
-            return made instanceof Reply ? undefined : made;
-          },
-        );
-  response.status(operation.status ?? 200);
+async function serve(
+  context: ApiContext,
+  operation: Operation,
+  tokens: ClientTokens,
+  request: Request,
+  response: Response,
+): Promise<void> {
+  const status = operation.status ?? 200;
+  const service = serviceOf(request);
+  let answer: object | Reply | undefined;
+  try {
+    answer = await handle(operation, tokens, request, response);
+  } catch (error) {
+    const refused = asApiError(error, service.badRequest);
+    await recordResult(context, operation, request, response, refused);
+    throw error;
+  }
+  await recordResult(context, operation, request, response, { status });
+  response.status(status);
   if (answer instanceof Reply) sendReply(response, answer);
   else if (answer === undefined) response.end();
-  else response.type('application/json').end(JSON.stringify(answer));
+  else response.set('content-type', service.contentType).end(JSON.stringify(answer));
+}
+
+async function handle(
+  operation: Operation,
+  tokens: ClientTokens,
+  request: Request,
+  response: Response,
+): Promise<object | Reply | undefined> {
+  const body: unknown = request.body;
+  const principal = principalOf(response);
+  if (principal.kind === 'groupRole' && !operation.isForGroupRoles) {
+    const { name } = serviceOf(request);
+    throw refusal(
+      'AccessDeniedException',
+      `User: ${principal.arn} is not authorized to perform: ${name}:${operation.name}`,
+    );
+  }
+  const call = new Call(request, Buffer.isBuffer(body) ? body : Buffer.alloc(0), principal);
+  const token = operation.isIdempotent ? call.header('x-amzn-client-token') : undefined;
+  if (token === undefined) return operation.handle(call);
+  return tokens.once({ operation: operation.name, token, url: request.url, body: call.body }, async () => {
+    const made = await operation.handle(call);
+    return made instanceof Reply ? undefined : made;
+  });
 }
 
 function sendReply(response: Response, { contentType, body, lengthBytes }: Reply): void {
@@ -117,7 +184,7 @@ function sendReply(response: Response, { contentType, body, lengthBytes }: Reply
 }
 
 function refuse(context: ApiContext, error: unknown, request: Request, response: Response): void {
-  const service = serviceOf(request.path);
+  const service = serviceOf(request);
   const requestId = String(response.getHeader('x-amzn-RequestId'));
   const answer = asApiError(error, service.badRequest);
   if (answer.status >= 500) {

@@ -3,32 +3,49 @@
  * body is read up to the service's limit, then the signature over both is verified: nobody without a key can make the
  * server read a large body.
  */
+import { createHash, timingSafeEqual } from 'node:crypto';
 import express, { type NextFunction, type Request, type RequestHandler, type Response } from 'express';
 import type { ApiContext } from './context.js';
 import { refusal } from './errors.js';
+import type { Principal } from './operation.js';
 import { type Service, serviceOf } from './services.js';
 import { readSignature, type Signature, verifySignature } from './sigv4.js';
 
-/** Reads the body into `request.body` and lets the request pass if its signature is good. */
+interface Caller {
+  readonly principal: Principal;
+  readonly secretAccessKey: string;
+}
+
+/** Reads the body into `request.body`, who called into `response.locals.principal`, where the signature is good. */
 export function authenticator(context: ApiContext): RequestHandler {
   const readers = new Map<number, RequestHandler>();
   return async (request, response, next) => {
-    const service = serviceOf(request.path);
+    const service = serviceOf(request);
     if (context.auth === 'none') {
       refuseForeignPages(request);
       await readBody(readers, service, request, response);
+      response.locals.principal = ANONYMOUS;
       next();
       return;
     }
     const signed = { method: request.method, url: request.originalUrl, rawHeaders: request.rawHeaders };
     const signature = readSignature(signed, new Date());
-    const secret = await secretOf(context, signature.accessKeyId);
+    const caller = await callerOf(context, signature);
     checkScope(signature, service, context.region);
     await readBody(readers, service, request, response);
     const body: unknown = request.body;
-    verifySignature(signed, Buffer.isBuffer(body) ? body : Buffer.alloc(0), signature, secret);
+    const bytes = Buffer.isBuffer(body) ? body : Buffer.alloc(0);
+    verifySignature(signed, bytes, signature, caller.secretAccessKey);
+    response.locals.principal = caller.principal;
     next();
   };
+}
+
+const ANONYMOUS: Principal = { kind: 'anonymous', arn: 'anonymous', accessKeyId: '-' };
+
+/** What `authenticator` found; before it, nobody is known. */
+export function principalOf(response: Response): Principal {
+  return (response.locals.principal as Principal | undefined) ?? ANONYMOUS;
 }
 
 /**
@@ -43,10 +60,31 @@ function refuseForeignPages(request: Request): void {
   throw refusal('AccessDeniedException', 'Without signatures only clients on this machine are served.');
 }
 
-async function secretOf({ store }: ApiContext, accessKeyId: string): Promise<string> {
-  const key = (await store.settings.accessKeys()).find((one) => one.accessKeyId === accessKeyId);
-  if (key) return key.secretAccessKey;
-  throw refusal('UnrecognizedClientException', 'The security token included in the request is invalid.');
+/** A session token comes with temporary credentials, and with no others. */
+async function callerOf({ store, accountId }: ApiContext, signature: Signature): Promise<Caller> {
+  const { accessKeyId, sessionToken } = signature;
+  if (sessionToken === undefined) {
+    const key = (await store.settings.accessKeys()).find((one) => one.accessKeyId === accessKeyId);
+    if (!key || key.status === 'Inactive') throw invalidToken();
+    const arn = `arn:aws:iam::${accountId}:root`;
+    return { principal: { kind: 'operator', arn, accessKeyId }, secretAccessKey: key.secretAccessKey };
+  }
+  const session = await store.roleSessions.find(accessKeyId);
+  const digest = createHash('sha256').update(sessionToken).digest();
+  if (!session || !timingSafeEqual(digest, Buffer.from(session.tokenSha256Hex, 'hex'))) throw invalidToken();
+  if (Date.parse(session.expiresAt) <= Date.now()) {
+    throw refusal('ExpiredTokenException', 'The security token included in the request is expired');
+  }
+  const role = session.roleArn.split(':role/').at(-1)?.split('/').at(-1);
+  const arn = `arn:aws:sts::${accountId}:assumed-role/${role}/${session.sessionName}`;
+  return {
+    principal: { kind: 'groupRole', arn, accessKeyId },
+    secretAccessKey: session.secretAccessKey,
+  };
+}
+
+function invalidToken() {
+  return refusal('UnrecognizedClientException', 'The security token included in the request is invalid.');
 }
 
 function checkScope(signature: Signature, service: Service, region: string): void {

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { CheckError } from '../../lib/check.js';
+import type { Exclusive } from '../store/exclusive.js';
 import type { TokenStore } from '../store/store.js';
 
 const TOKEN = /^[\x20-\x7e]{1,64}$/;
@@ -16,12 +17,12 @@ export interface TokenRequest {
 }
 
 export class ClientTokens {
-  /** Requests under way, by key: a repetition waits for the answer to the first. */
-  readonly #underWay = new Map<string, Promise<void>>();
+  constructor(
+    readonly store: TokenStore,
+    readonly exclusive: Exclusive,
+  ) {}
 
-  constructor(readonly store: TokenStore) {}
-
-  /** Runs `work` once for this token and request; answers its JSON. */
+  /** Runs `work` once for this token and request; answers its JSON. A repetition waits for the answer to the first. */
   async once(request: TokenRequest, work: () => Promise<object | undefined>): Promise<object | undefined> {
     if (!TOKEN.test(request.token)) {
       throw new CheckError('The request is invalid', [
@@ -29,20 +30,7 @@ export class ClientTokens {
       ]);
     }
     const key = `${request.operation} ${request.token}`;
-    for (let other = this.#underWay.get(key); other; other = this.#underWay.get(key)) await other;
-    let finished = () => {};
-    this.#underWay.set(
-      key,
-      new Promise((resolve) => {
-        finished = resolve;
-      }),
-    );
-    try {
-      return await this.#answer(key, fingerprintOf(request), work);
-    } finally {
-      this.#underWay.delete(key);
-      finished();
-    }
+    return this.exclusive.run(`token ${key}`, () => this.#answer(key, fingerprintOf(request), work));
   }
 
   async #answer(key: string, fingerprint: string, work: () => Promise<object | undefined>) {

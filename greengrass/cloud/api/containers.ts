@@ -33,6 +33,15 @@ export class GreengrassArns {
     return `${this.container('groups', groupId)}/certificateauthorities/${authorityId}`;
   }
 
+  bulkDeployment(bulkId: string): string {
+    return `${this.#prefix}/greengrass/bulk/deployments/${bulkId}`;
+  }
+
+  /** The id in the ARN of a bulk deployment. */
+  parseBulkDeployment(arn: string): string | undefined {
+    return this.#pathOf(arn, '/greengrass/bulk/deployments/');
+  }
+
   /** Ids in the ARN of a definition version of the kind; undefined where the text is none of this account. */
   parseDefinitionVersion(kind: DefinitionKind, arn: string): { id: string; version: string } | undefined {
     const rest = this.#pathOf(arn, `/greengrass/definition/${kind}/`);

@@ -1,7 +1,10 @@
 /** What the API needs of the rest of the cloud. cloud/service.ts puts it together. */
 import type { Logger } from '../../lib/log.js';
 import type { CertifiedKey } from '../../lib/x509.js';
+import type { Exclusive } from '../store/exclusive.js';
 import type { ArtifactStore, Deployment, GroupAuthority, Store } from '../store/store.js';
+import type { Vault } from '../store/vault.js';
+import type { ObjectFolder } from './objects.js';
 
 /** Certificate authorities of groups. */
 export interface GroupAuthorities {
@@ -39,12 +42,19 @@ export interface Messages {
   publish(topic: string, payload: Buffer, qos: 0 | 1): Promise<void>;
   /** Ends the connections that were made with the certificate. */
   disconnectCertificate(certificateId: string): void;
+  /** Reads the rights of the certificate's connections again: a policy of it has changed. */
+  review(certificateId: string): Promise<void>;
   readonly port: number;
 }
 
 export interface ApiContext {
   readonly store: Store;
   readonly artifacts: ArtifactStore;
+  readonly exclusive: Exclusive;
+  /** Seals the values of secrets. */
+  readonly vault: Vault;
+  /** Stands in for S3: the input of bulk deployments lies there. */
+  readonly objects: ObjectFolder;
   readonly region: string;
   readonly accountId: string;
   readonly authorities: GroupAuthorities;
@@ -56,5 +66,7 @@ export interface ApiContext {
   /** Signs the addresses that GetFunction gives for a function's code. */
   readonly codeLocationKey: Uint8Array;
   readonly auth: 'sigv4' | 'none';
+  /** Why the service's operation is refused here: a hybrid installation leaves it to AWS. */
+  readonly leftToAws?: (service: string, operation: string) => string | undefined;
   readonly log: Logger;
 }

@@ -9,6 +9,7 @@ export const API_ERRORS = {
   InvalidSignatureException: 403,
   IncompleteSignatureException: 403,
   AccessDeniedException: 403,
+  ExpiredTokenException: 403,
   // any service
   UnknownOperationException: 404,
   RequestEntityTooLargeException: 413,
@@ -26,6 +27,8 @@ export const API_ERRORS = {
   // AWS IoT
   InvalidRequestException: 400,
   MalformedPolicyException: 400,
+  VersionsLimitExceededException: 409,
+  CertificateValidationException: 400,
   ResourceAlreadyExistsException: 409,
   DeleteConflictException: 409,
   CertificateStateException: 406,
@@ -38,6 +41,9 @@ export const API_ERRORS = {
   InvalidParameterValueException: 400,
   ResourceConflictException: 409,
   PreconditionFailedException: 412,
+  // Secrets Manager
+  InvalidParameterException: 400,
+  ResourceExistsException: 400,
   // STS
   InvalidAction: 400,
 } as const satisfies Record<string, number>;

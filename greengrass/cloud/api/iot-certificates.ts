@@ -20,6 +20,9 @@ const registration = z.object({
   certificatePem: z.string().min(1).max(65_536),
   status: z.enum(['ACTIVE', 'INACTIVE']).optional(),
 });
+const signedRegistration = registration.extend({
+  caCertificatePem: z.string().min(1).max(65_536).optional(),
+});
 const status = z.enum(['ACTIVE', 'INACTIVE', 'REVOKED']);
 
 export function certificateOperations(context: ApiContext): Operation[] {
@@ -43,6 +46,12 @@ export function certificateOperations(context: ApiContext): Operation[] {
       method: 'POST',
       path: '/certificate/register-no-ca',
       handle: (call) => certificates.register(call),
+    },
+    {
+      name: 'RegisterCertificate',
+      method: 'POST',
+      path: '/certificate/register',
+      handle: (call) => certificates.registerSigned(call),
     },
     { name: 'DescribeCertificate', method: 'GET', path: one, handle: (call) => certificates.describe(call) },
     {
@@ -85,6 +94,23 @@ class Certificates {
   async register(call: Call): Promise<object> {
     const { certificatePem, status: initial = 'INACTIVE' } = call.json(registration);
     return identify(await this.#keep(readCertificate(certificatePem), initial));
+  }
+
+  /** With the CA that signed it. That CA itself needs no registration here: what counts is the certificate. */
+  async registerSigned(call: Call): Promise<object> {
+    const setAsActive = call.queryFlag('setAsActive') ?? false;
+    const { certificatePem, caCertificatePem, status: initial } = call.json(signedRegistration);
+    const pem = readCertificate(certificatePem);
+    if (caCertificatePem !== undefined) {
+      const ca = new X509Certificate(readCertificate(caCertificatePem, 'caCertificatePem'));
+      if (!new X509Certificate(pem).verify(ca.publicKey)) {
+        throw refusal(
+          'CertificateValidationException',
+          'certificatePem was not signed by the CA in caCertificatePem',
+        );
+      }
+    }
+    return identify(await this.#keep(pem, initial ?? (setAsActive ? 'ACTIVE' : 'INACTIVE')));
   }
 
   async describe(call: Call): Promise<object> {
@@ -195,11 +221,11 @@ function publicKeyOfRequest(pem: string): string {
 }
 
 /** The one certificate in the text, in plain PEM form. */
-function readCertificate(pem: string): string {
+function readCertificate(pem: string, member = 'certificatePem'): string {
   try {
     return new X509Certificate(pem).toString();
   } catch (error) {
-    throw unreadable('certificatePem', error);
+    throw unreadable(member, error);
   }
 }
 

@@ -1,9 +1,10 @@
 /** AWS IoT's endpoints and its data plane over HTTP: shadows of things, publications. */
-import { isReserved, parseShadowTopic, topicProblem } from '../../model/topic.js';
+import { isReserved, parseShadowTopic, shadowKey, topicProblem } from '../../model/topic.js';
 import type { ApiContext, ShadowAnswer } from './context.js';
 import { ApiError, type ApiErrorType, refusal } from './errors.js';
-import { thingNameOf } from './iot-names.js';
+import { nextPage, thingNameOf } from './iot-names.js';
 import { type Call, type Operation, Reply } from './operation.js';
+import { NAMED_SHADOW_PAGES, page } from './paging.js';
 
 /** Port that AWS IoT's clients take for MQTT where nobody tells them another. */
 const DEFAULT_MQTT_PORT = 8883;
@@ -19,24 +20,35 @@ export function dataOperations(context: ApiContext): Operation[] {
       name: 'GetThingShadow',
       method: 'GET',
       path: shadow,
-      handle: async (call) => reply(await shadows.get(classicShadow(call))),
+      isForGroupRoles: true,
+      handle: async (call) => reply(await shadows.get(keyOf(call))),
     },
     {
       name: 'UpdateThingShadow',
       method: 'POST',
       path: shadow,
-      handle: async (call) => reply(await shadows.update(classicShadow(call), call.body)),
+      isForGroupRoles: true,
+      handle: async (call) => reply(await shadows.update(keyOf(call), call.body)),
     },
     {
       name: 'DeleteThingShadow',
       method: 'DELETE',
       path: shadow,
-      handle: async (call) => reply(await shadows.delete(classicShadow(call))),
+      isForGroupRoles: true,
+      handle: async (call) => reply(await shadows.delete(keyOf(call))),
+    },
+    {
+      name: 'ListNamedShadowsForThing',
+      method: 'GET',
+      path: '/api/things/shadow/ListNamedShadowsForThing/:thingName',
+      isForGroupRoles: true,
+      handle: (call) => namedShadows(context, call),
     },
     {
       name: 'Publish',
       method: 'POST',
       path: '/topics/*topic',
+      isForGroupRoles: true,
       handle: (call) => publish(context, call),
     },
   ];
@@ -50,7 +62,8 @@ async function publish({ shadows, messages }: ApiContext, call: Call): Promise<o
   if (problem) throw refusal('InvalidRequestException', `Invalid topic "${topic}": ${problem}`);
   const request = parseShadowTopic(topic);
   if (request && request.kind === undefined) {
-    await shadows[request.operation](request.thingName, call.body);
+    refuseDeployments(call, request.thingName);
+    await shadows[request.operation](request.key, call.body);
   } else if (isReserved(topic)) {
     throw refusal(
       'InvalidRequestException',
@@ -78,10 +91,30 @@ async function endpoint({ messages }: ApiContext, call: Call): Promise<object> {
   return { endpointAddress: messages.port === DEFAULT_MQTT_PORT ? name : `${name}:${messages.port}` };
 }
 
-/** Greengrass V1 has one shadow for each thing. */
-function classicShadow(call: Call): string {
-  if (call.query('name')) throw refusal('InvalidRequestException', 'Named shadows are not supported.');
-  return thingNameOf(call);
+async function namedShadows({ store }: ApiContext, call: Call): Promise<object> {
+  const thingName = thingNameOf(call);
+  const { items, next } = await page(call, {
+    scope: `shadows/${thingName}`,
+    names: NAMED_SHADOW_PAGES,
+    fetch: (limit, after) => store.shadows.listNames(thingName, limit, after),
+    keyOf: (name) => name,
+  });
+  return { results: items, timestamp: Math.floor(Date.now() / 1000), ...nextPage('nextToken', next) };
+}
+
+/** The shadow that the request names: the thing's own, or one of its named ones. */
+function keyOf(call: Call): string {
+  const thingName = thingNameOf(call);
+  refuseDeployments(call, thingName);
+  const name = call.query('name');
+  if (name === undefined || /^[a-zA-Z0-9:_-]{1,64}$/.test(name)) return shadowKey(thingName, name);
+  throw refusal('InvalidRequestException', `Shadow name "${name}" is invalid`);
+}
+
+/** A function must not deploy: notices and reports of deployments are no business of a group's role. */
+function refuseDeployments({ principal }: Call, thingName: string): void {
+  if (principal.kind !== 'groupRole' || !/-(gda|gcf)$/.test(thingName)) return;
+  throw refusal('AccessDeniedException', `User: ${principal.arn} may not use the shadow of ${thingName}`);
 }
 
 function qosOf(call: Call): 0 | 1 {

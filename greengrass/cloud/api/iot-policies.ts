@@ -64,6 +64,7 @@ export function policyOperations(context: ApiContext): Operation[] {
       name: 'ListAttachedPolicies',
       method: 'POST',
       path: '/attached-policies/:target',
+      isReading: true,
       handle: (call) =>
         policies.ofCertificate(call, certificateIdOfPrincipal(call.param('target'), 'target')),
     },
@@ -77,6 +78,7 @@ export function policyOperations(context: ApiContext): Operation[] {
       name: 'ListTargetsForPolicy',
       method: 'POST',
       path: '/policy-targets/:policyName',
+      isReading: true,
       handle: (call) => policies.targets(call),
     },
   ];
@@ -92,7 +94,7 @@ class Policies {
   async create(call: Call): Promise<object> {
     const policyName = policyNameOf(call);
     const { policyDocument: document } = call.json(creation);
-    checkDocument(document);
+    checkPolicyDocument(document);
     const { region, accountId, store } = this.#context;
     const policy: Policy = {
       policyName,
@@ -152,12 +154,14 @@ class Policies {
       throw refusal('ResourceNotFoundException', `The certificate ${certificateId} does not exist`);
     }
     await this.#context.store.policies.attach(policyName, certificateId);
+    await this.#context.messages.review(certificateId);
     return undefined;
   }
 
   async detach(call: Call, certificateId: string): Promise<undefined> {
     const { policyName } = await this.#find(call);
     await this.#context.store.policies.detach(policyName, certificateId);
+    await this.#context.messages.review(certificateId);
     return undefined;
   }
 
@@ -192,7 +196,8 @@ class Policies {
   }
 }
 
-function checkDocument(document: string): void {
+/** Throws MalformedPolicyException, with what is wrong. */
+export function checkPolicyDocument(document: string): void {
   try {
     if (document.replace(/\s/g, '').length > MAX_DOCUMENT) {
       throw new Error(`it is longer than ${MAX_DOCUMENT} characters`);

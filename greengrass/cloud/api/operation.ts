@@ -12,6 +12,12 @@ export interface Operation {
   readonly status?: number;
   /** True where X-Amzn-Client-Token makes the request idempotent. */
   readonly isIdempotent?: boolean;
+  /** Value of X-Amz-Target, where operations share a path and are told apart by it. */
+  readonly target?: string;
+  /** True where the credentials of a group's role may call it. What such a caller may do with it, it looks at itself. */
+  readonly isForGroupRoles?: boolean;
+  /** True where a POST changes nothing, and so is not written down in the audit log. */
+  readonly isReading?: boolean;
   /** True where no signature is asked for, because the path itself holds a proof. */
   readonly isPublic?: boolean;
   /** Answers the JSON body, a Reply, or nothing (an empty body). */
@@ -27,6 +33,13 @@ export class Reply {
   ) {}
 }
 
+/** Who calls: somebody with an access key of this installation, or a core's function with its group's role. */
+export interface Principal {
+  readonly kind: 'operator' | 'groupRole' | 'anonymous';
+  readonly arn: string;
+  readonly accessKeyId: string;
+}
+
 /** A request, taken apart. Whatever breaks a rule of form throws a CheckError, which becomes the service's 400. */
 export class Call {
   readonly #query: URLSearchParams;
@@ -35,6 +48,7 @@ export class Call {
   constructor(
     request: Request,
     readonly body: Buffer,
+    readonly principal: Principal,
   ) {
     this.#request = request;
     const mark = request.url.indexOf('?');

@@ -13,6 +13,7 @@ export interface PageNames {
 export const GREENGRASS_PAGES: PageNames = { size: 'MaxResults', token: 'NextToken' };
 export const IOT_PAGES: PageNames = { size: 'maxResults', token: 'nextToken' };
 export const IOT_MARKERS: PageNames = { size: 'pageSize', token: 'marker' };
+export const NAMED_SHADOW_PAGES: PageNames = { size: 'pageSize', token: 'nextToken' };
 export const LAMBDA_PAGES: PageNames = { size: 'MaxItems', token: 'Marker' };
 
 export interface Page<T> {
@@ -30,10 +31,23 @@ export interface Paging<T> {
 }
 
 /** One page of the list. A size or token that is none throws a CheckError. */
-export async function page<T>(call: Call, { scope, names, fetch, keyOf }: Paging<T>): Promise<Page<T>> {
-  const size = pageSize(call, names);
+export function page<T>(call: Call, { names, ...list }: Paging<T>): Promise<Page<T>> {
   const token = call.query(names.token);
-  const after = token === undefined || token === '' ? undefined : keyOfToken(token, scope, names);
+  return pageOfBody({ ...list, size: pageSize(call, names), token }, names.token);
+}
+
+/** One page of a list whose size and token stand in the request's body. */
+export async function pageOfBody<T>(
+  {
+    scope,
+    size,
+    token,
+    fetch,
+    keyOf,
+  }: Omit<Paging<T>, 'names'> & { size: number; token: string | undefined },
+  tokenName = 'NextToken',
+): Promise<Page<T>> {
+  const after = token === undefined || token === '' ? undefined : keyOfToken(token, scope, tokenName);
   const items = await fetch(size + 1, after);
   if (items.length <= size) return { items };
   const shown = items.slice(0, size);
@@ -67,14 +81,14 @@ function tokenOf(key: string, scope: string): string {
   return Buffer.from(JSON.stringify([scope, key])).toString('base64url');
 }
 
-function keyOfToken(token: string, scope: string, names: PageNames): string {
+function keyOfToken(token: string, scope: string, tokenName: string): string {
   try {
     const value: unknown = JSON.parse(Buffer.from(token, 'base64url').toString('utf8'));
     if (Array.isArray(value) && value[0] === scope && typeof value[1] === 'string') return value[1];
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
   }
-  throw invalid(names.token, 'is not a token of this list');
+  throw invalid(tokenName, 'is not a token of this list');
 }
 
 function invalid(path: string, rule: string): CheckError {

@@ -8,7 +8,7 @@ import { refusal, untypedRefusal } from './errors.js';
 import type { Call, Operation } from './operation.js';
 import { body } from './request-shapes.js';
 
-const ROLE_ARN = /^arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=,.@/-]{1,512}$/;
+export const ROLE_ARN = /^arn:aws[a-z-]*:iam::\d{12}:role\/[\w+=,.@/-]{1,512}$/;
 const association = body<AssociateRoleToGroupRequest>('AssociateRoleToGroup');
 const ACCOUNT_SCOPE = 'account';
 

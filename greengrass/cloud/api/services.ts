@@ -82,14 +82,32 @@ const STS: Service = {
     )}</Code><Message>${escapeXml(message)}</Message></Error><RequestId>${requestId}</RequestId></ErrorResponse>`,
 };
 
-const SHADOW_PATH = /^\/things\/[^/]+\/shadow\/?$/;
+const SECRETS_MANAGER: Service = {
+  name: 'secretsmanager',
+  signingNames: ['secretsmanager'],
+  bodyLimitBytes: 256 * KB,
+  badRequest: 'InvalidParameterException',
+  contentType: 'application/x-amz-json-1.1',
+  renderError: (type, message) => JSON.stringify({ __type: type, Message: message, message }),
+};
 
-/** The service that a path belongs to. AWS IoT keeps its paths at the top, so what is nobody else's is AWS IoT's. */
-export function serviceOf(path: string): Service {
+const SHADOW_PATH = /^(\/things\/[^/]+\/shadow|\/api\/things\/shadow\/ListNamedShadowsForThing\/[^/]+)\/?$/;
+
+/**
+ * The service that a request is for: told by its path, and where several have the same by X-Amz-Target. AWS IoT keeps its
+ * paths at the top, so what is nobody else's is AWS IoT's.
+ */
+export function serviceOf(request: {
+  readonly path: string;
+  get(header: string): string | undefined;
+}): Service {
+  const { path } = request;
   if (path.startsWith('/greengrass/') || path.startsWith('/tags/')) return GREENGRASS;
   if (path.startsWith('/2015-03-31/') || path.startsWith('/lambda-code/')) return LAMBDA;
   if (path.startsWith('/topics/') || SHADOW_PATH.test(path)) return IOT_DATA;
-  if (path === '/' || path === '') return STS;
+  if (path === '/' || path === '') {
+    return request.get('x-amz-target')?.startsWith('secretsmanager.') ? SECRETS_MANAGER : STS;
+  }
   return IOT;
 }
 

@@ -32,6 +32,8 @@ export interface Signature {
   /** yyyymmddThhmmssZ */
   readonly time: string;
   readonly isPresigned: boolean;
+  /** Comes with temporary credentials. */
+  readonly sessionToken?: string;
 }
 
 /** Reads the signature, and refuses one that is incomplete or not of this time. Throws an ApiError. */
@@ -42,14 +44,13 @@ export function readSignature(request: SignedRequest, now: Date): Signature {
   if (!signature) {
     throw refusal('MissingAuthenticationTokenException', 'Missing Authentication Token');
   }
-  if (headerOf(request, 'x-amz-security-token') ?? parameterOf(query, 'X-Amz-Security-Token')) {
-    throw refusal('UnrecognizedClientException', 'The security token included in the request is invalid.');
-  }
   if (!signature.signedHeaders.includes('host')) {
     throw refusal('InvalidSignatureException', "'Host' or ':authority' must be a 'SignedHeader'.");
   }
   checkTime(signature, query, now);
-  return signature;
+  const sessionToken =
+    headerOf(request, 'x-amz-security-token') ?? parameterOf(query, 'X-Amz-Security-Token');
+  return sessionToken === undefined ? signature : { ...signature, sessionToken };
 }
 
 /** Refuses the request unless the signature is that of the key over this very request. Throws an ApiError. */

@@ -8,7 +8,12 @@ import { Command, CommanderError } from 'commander';
 import { CheckError, check, z } from '../../lib/check.js';
 import { createLogger } from '../../lib/log.js';
 import { VERSION } from '../../lib/package-root.js';
+import { readAwsConfig } from '../aws/config.js';
 import { CloudService } from '../service.js';
+import { auditCommand } from './audit.js';
+import { backupCommand, restoreCommand } from './backup.js';
+import { keyCommand } from './keys.js';
+import { databaseUrlOf, placeOptions, withPlace } from './place.js';
 import { removeReadyFile, writeReadyFile } from './ready-file.js';
 
 const port = z
@@ -19,13 +24,19 @@ const port = z
 
 const startOptions = z
   .object({
-    data: z.string().min(1),
+    ...placeOptions,
+    objects: z.string().min(1).optional(),
+    auditDays: z
+      .string()
+      .regex(/^[1-9]\d{0,4}$/, 'must be a number of days')
+      .transform(Number),
     host: z.string().min(1),
     apiPort: port,
     mqttPort: port,
     httpsPort: port,
     auth: z.enum(['sigv4', 'none']),
     readyFile: z.string().min(1).optional(),
+    aws: z.string().min(1).optional(),
     region: z.string().regex(/^[a-z0-9-]{1,32}$/, 'must be the name of a region, such as us-east-1'),
     logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
   })
@@ -42,19 +53,27 @@ function isLoopback(host: string): boolean {
 
 function program(): Command {
   const command = new Command('greengrass-cloud').version(VERSION).exitOverride();
-  command
-    .command('start')
+  withPlace(command.command('start'))
     .description('starts the cloud and serves until SIGTERM or SIGINT')
-    .requiredOption('--data <dir>', 'folder that holds everything; made where it is missing')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--api-port <port>', 'REST APIs; 0 picks a free port, here and below', '8090')
     .option('--mqtt-port <port>', 'MQTT for cores and devices', '8883')
     .option('--https-port <port>', 'discovery and deployments', '8443')
     .option('--auth <kind>', 'sigv4, or none (loopback only)', 'sigv4')
     .option('--ready-file <file>', 'written when the cloud is ready: addresses and access key, as JSON')
+    .option('--aws <file>', 'hybrid installation: what is left to AWS (docs/hybrid.md)')
+    .option(
+      '--objects <dir>',
+      'stands in for S3, a folder for each bucket (default: objects in the data folder)',
+    )
+    .option('--audit-days <days>', 'so long entries of the audit log are kept', '400')
     .option('--region <name>', 'region in ARNs and signatures', 'us-east-1')
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', 'info')
     .action((options: unknown) => start(check(startOptions, options, 'greengrass-cloud start')));
+  keyCommand(command);
+  auditCommand(command);
+  backupCommand(command);
+  restoreCommand(command);
   return command;
 }
 
@@ -65,23 +84,24 @@ async function start(options: StartOptions): Promise<void> {
   if (readyFile !== undefined) removeReadyFile(readyFile);
   const stopped = stopSignal();
   const service = new CloudService({
-    dataFolder: resolve(options.data),
+    dataFolder: options.data,
+    ...databaseUrlOf(options),
+    ...(options.objects === undefined ? {} : { objectsFolder: resolve(options.objects) }),
+    auditDays: options.auditDays,
     host: options.host,
     apiPort: options.apiPort,
     mqttPort: options.mqttPort,
     httpsPort: options.httpsPort,
     auth: options.auth,
     region: options.region,
+    ...(options.aws === undefined ? {} : { aws: readAwsConfig(resolve(options.aws)) }),
     log,
   });
   const addresses = await service.start();
   try {
     if (readyFile !== undefined) writeReadyFile(readyFile, addresses);
     const { api, mqtt, https, accountId, region } = addresses;
-    log.info(
-      { api, mqtt, https, accountId, region, data: resolve(options.data) },
-      'greengrass-cloud is ready',
-    );
+    log.info({ api, mqtt, https, accountId, region, data: options.data }, 'greengrass-cloud is ready');
     log.info({ signal: await stopped }, 'greengrass-cloud is stopping');
   } finally {
     if (readyFile !== undefined) removeReadyFile(readyFile);

@@ -16,7 +16,7 @@ const PAGE = 100;
 
 export interface DeployerOptions {
   readonly store: Store;
-  readonly shadows: CloudShadows;
+  readonly shadows: Pick<CloudShadows, 'update' | 'onUpdated'>;
   readonly region: string;
   readonly accountId: string;
   readonly logger: Logger;
@@ -106,12 +106,23 @@ export class Deployer {
     for (let groups = await containers.list('groups', PAGE); groups.length > 0; ) {
       for (const { id } of groups) {
         const [newest, ...older] = await deployments.list(id, PAGE);
-        if (newest && !isFinal(newest.status)) await this.#resume(newest);
+        if (newest && !isFinal(newest.status)) await this.#resumeOrLog(newest);
         for (const deployment of older) {
           if (!isFinal(deployment.status)) await this.#interrupt(deployment, 'a newer one took its place');
         }
       }
       groups = await containers.list('groups', PAGE, groups.at(-1)?.id);
+    }
+  }
+
+  /** One deployment whose core can't be told must not keep the others from being taken up. */
+  async #resumeOrLog(deployment: Deployment): Promise<void> {
+    try {
+      await this.#resume(deployment);
+    } catch (error) {
+      const { deploymentId } = deployment;
+      const reason = (error as Error).message;
+      this.#options.logger.error({ deploymentId, reason }, 'Open deployment could not be taken up again.');
     }
   }
 

@@ -16,6 +16,7 @@ import type { ArtifactStore, Store } from '../store/store.js';
 import { type Answer, type Call, HttpRefusal } from './call.js';
 import { coreRoutes } from './core-requests.js';
 import { discoveryRoutes } from './discovery.js';
+import { credentialRoutes } from './group-credentials.js';
 
 const MAX_BODY_BYTES = 64 * 1024;
 const MAX_URL_LENGTH = 2048;
@@ -50,7 +51,7 @@ export class DeviceHttpsServer {
 
   constructor(options: DeviceHttpsOptions) {
     this.#options = options;
-    this.#routes = [...discoveryRoutes(options), ...coreRoutes(options)];
+    this.#routes = [...discoveryRoutes(options), ...coreRoutes(options), ...credentialRoutes(options)];
   }
 
   get port(): number {

@@ -1,27 +1,38 @@
 /**
- * The cloud's MQTT server, as AWS IoT's: mutual TLS, policies on connect, publish and subscribe, shadows on the reserved
- * topics, QoS 0 and 1.
+ * The cloud's MQTT server, as AWS IoT's: mutual TLS, policies on connect, publish and subscribe, persistent sessions,
+ * retained messages, lifecycle events, shadows on the reserved topics, QoS 0 and 1. It carries the messages; what
+ * clients may do is in client-handlers.ts.
  */
 import type { EventEmitter } from 'node:events';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
-import { Aedes, type Client, type PublishPacket, type Subscription } from 'aedes';
+import { Aedes, type Client, type PublishPacket } from 'aedes';
 import type { Logger } from '../../lib/log.js';
-import { PacketGuard } from '../../lib/packet-guard.js';
-import { MAX_MESSAGE_BYTES, MAX_TOPIC_BYTES, parseShadowTopic } from '../../model/topic.js';
+import type { Bus } from '../store/bus.js';
 import type { Store } from '../store/store.js';
-import { ClientPermissions, type Connection, newConnection } from './client-permissions.js';
+import { beforeEachPacket, forgetClosedClient, numberAtEmission } from './aedes-internals.js';
+import { ClientHandlers } from './client-handlers.js';
+import { ClientLife } from './client-life.js';
+import { ClientPermissions } from './client-permissions.js';
+import { ClientStream } from './client-stream.js';
+import { Connection } from './connection.js';
+import { Connections } from './connections.js';
 import { isActive, peerCertificateId } from './device-identity.js';
 import { followSockets } from './open-sockets.js';
+import { DEFAULT_SESSION_SETTINGS, PersistentSessions, type SessionSettings } from './persistent-sessions.js';
+import { Publications } from './publications.js';
+import { type ReplicaNotice, type ReplicaPublication, Replicas } from './replicas.js';
+import { RetainedMessages } from './retained-messages.js';
+import { SessionPersistence } from './session-persistence.js';
 import type { CloudShadows } from './shadows.js';
+import { deviceTlsOptions } from './tls-options.js';
 
-const MAX_PACKET_BYTES = MAX_MESSAGE_BYTES + MAX_TOPIC_BYTES + 16;
-const HANDSHAKE_TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 10_000;
-/** So long a policy that was detached may go on allowing deliveries. AWS IoT takes minutes. */
-const REVIEW_INTERVAL_MS = 30_000;
+/** So long a policy that was detached behind our back may go on allowing. AWS IoT takes minutes. */
+const REVIEW_INTERVAL_MS = 60_000;
+const REVIEWED_AT_ONCE = 100;
 
 export interface CloudBrokerOptions {
-  readonly store: Pick<Store, 'certificates' | 'policies' | 'things'>;
+  readonly store: Pick<Store, 'certificates' | 'policies' | 'things' | 'sessions' | 'retained'>;
   readonly tls: { readonly certPem: string; readonly keyPem: string };
   readonly host: string;
   /** 0 picks a free port. */
@@ -30,22 +41,49 @@ export interface CloudBrokerOptions {
   readonly accountId: string;
   readonly shadows: CloudShadows;
   readonly logger: Logger;
+  /** How long persistent sessions last and how much they hold; AWS IoT's hour where it is left out. */
+  readonly sessions?: SessionSettings;
+  /** To the other replicas over the same store; left out where there is one. The bus is started after the broker. */
+  readonly bus?: Pick<Bus, 'send' | 'onMessage'>;
 }
 
 export class CloudBroker {
   readonly #options: CloudBrokerOptions;
   readonly #permissions: ClientPermissions;
-  /** By the stream that aedes knows a client by. */
-  readonly #connections = new WeakMap<object, Connection>();
-  readonly #sockets = new Map<TLSSocket, Connection>();
+  readonly #connections = new Connections();
+  readonly #sessions: PersistentSessions;
+  readonly #retained: RetainedMessages;
+  readonly #replicas: Replicas;
+  readonly #publications: Publications;
+  readonly #handlers: ClientHandlers;
+  readonly #life: ClientLife;
   #broker: Aedes | undefined;
   #server: Server | undefined;
   #closeSockets: () => void = () => {};
   #reviews: NodeJS.Timeout | undefined;
 
   constructor(options: CloudBrokerOptions) {
+    const { store, shadows, logger } = options;
     this.#options = options;
-    this.#permissions = new ClientPermissions(options.store, options.region, options.accountId);
+    this.#permissions = new ClientPermissions(store, options.region, options.accountId);
+    this.#sessions = new PersistentSessions(
+      store.sessions,
+      options.sessions ?? DEFAULT_SESSION_SETTINGS,
+      logger,
+    );
+    this.#retained = new RetainedMessages(store.retained, logger);
+    this.#replicas = new Replicas(options.bus, logger);
+    this.#publications = new Publications(this.#sessions, this.#retained, this.#replicas);
+    const parts = { permissions: this.#permissions, connections: this.#connections, logger };
+    this.#handlers = new ClientHandlers({
+      ...parts,
+      ...{ sessions: this.#sessions, publications: this.#publications, shadows },
+    });
+    this.#life = new ClientLife({
+      ...parts,
+      ...{ sessions: this.#sessions, replicas: this.#replicas },
+      publish: (topic, payload) => this.#publishOwn(topic, payload),
+    });
   }
 
   get port(): number {
@@ -53,14 +91,28 @@ export class CloudBroker {
     return typeof address === 'object' && address ? address.port : this.#options.port;
   }
 
+  /** Connections that are open, and messages that were dropped because a session's queue was full. */
+  get counts(): { readonly connections: number; readonly droppedMessages: number } {
+    return { connections: this.#connections.size, droppedMessages: this.#sessions.droppedMessages };
+  }
+
   async start(): Promise<void> {
     const { host, port, logger, shadows } = this.#options;
     this.#broker = await this.#createBroker();
-    shadows.publishTo((topic, payload) => this.#publishAnswer(topic, payload));
+    const loaded = this.#sessions.start((notice) => this.#replicas.tell({ kind: 'session', ...notice }));
+    this.#replicas.listen(
+      {
+        onPublication: (publication) => this.#deliver(publication),
+        onNotice: (notice) => this.#follow(notice),
+      },
+      loaded,
+    );
+    shadows.publishTo((topic, payload) => this.#publishOwn(topic, payload));
     const server = this.#createServer();
     this.#server = server;
     this.#closeSockets = followSockets(server);
     try {
+      await loaded;
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject);
         server.listen(port, host, resolve);
@@ -70,7 +122,7 @@ export class CloudBroker {
       throw error;
     }
     this.#reviews = setInterval(() => {
-      this.review().catch((error: Error) =>
+      this.#review().catch((error: Error) =>
         logger.error({ reason: error.message }, 'Policies of connected clients could not be read again.'),
       );
     }, REVIEW_INTERVAL_MS);
@@ -80,78 +132,79 @@ export class CloudBroker {
   async stop(): Promise<void> {
     const { broker, server } = { broker: this.#broker, server: this.#server };
     clearInterval(this.#reviews);
+    this.#connections.endAll('SERVER_INITIATED_DISCONNECT');
     this.#broker = undefined;
     this.#server = undefined;
     const closed = server?.listening && new Promise<void>((resolve) => server.close(() => resolve()));
     if (broker) await new Promise<void>((resolve) => broker.close(() => resolve()));
     this.#closeSockets();
     await closed;
+    await this.#handlers.idle();
+    await this.#sessions.stop();
   }
 
-  /** Publishes as the service itself. */
-  publish(topic: string, payload: Buffer, qos: 0 | 1): Promise<void> {
-    const broker = this.#broker;
-    if (!broker) return Promise.reject(new Error('the broker is not running'));
-    return new Promise((resolve, reject) => {
-      const packet: PublishPacket = { cmd: 'publish', topic, payload, qos, retain: false, dup: false };
-      broker.publish(packet, (error?: Error) => (error ? reject(error) : resolve()));
-    });
+  /** Publishes as the service itself. Resolves when nothing of it can be lost any more. */
+  async publish(topic: string, payload: Buffer, qos: 0 | 1, retain = false): Promise<void> {
+    if (!this.#broker) throw new Error('the broker is not running');
+    await this.#publications.take({ topic, payload, qos, retain });
+    await this.#route(topic, payload, qos);
   }
 
   /** Cuts every connection that was made with the certificate: it is no longer ACTIVE. Its wills are not published. */
   disconnectCertificate(certificateId: string): void {
-    for (const [socket, connection] of this.#sockets) {
-      if (connection.certificateId === certificateId) cut(socket, connection);
-    }
+    this.#disconnect(certificateId);
+    this.#tell({ kind: 'disconnectCertificate', certificateId });
   }
 
-  /** Reads policies and certificates of all connections again. Happens every 30 s; a change of a policy may ask for it. */
-  async review(): Promise<void> {
-    for (const [socket, connection] of this.#sockets) {
-      if (await isActive(this.#options.store, connection.certificateId)) {
-        await this.#permissions.refresh(connection);
-      } else {
-        cut(socket, connection);
-      }
-    }
+  /**
+   * Reads policies and certificates of connections again: of all, or of those that were made with the certificate. It
+   * happens by itself now and then; after a change of a policy, ask for it.
+   */
+  async review(certificateId?: string): Promise<void> {
+    this.#tell({ kind: 'review', certificateId });
+    await this.#review(certificateId);
+  }
+
+  /** Serves a TLS connection that was accepted elsewhere; its handshake asked for a client certificate. */
+  accept(socket: TLSSocket): void {
+    void this.#accept(socket);
   }
 
   async #createBroker(): Promise<Aedes> {
     const { logger } = this.#options;
+    const handlers = this.#handlers;
+    const failed = (client: Client, error: Error) =>
+      logger.error({ clientId: client.id, reason: error.message }, 'Connect could not be checked.');
     const broker = await Aedes.createBroker({
-      maxClientsIdLength: 128,
+      // Unlimited: with a limit, one client that does not read holds up the messages of all others.
+      concurrency: 0,
       connectTimeout: CONNECT_TIMEOUT_MS,
+      maxClientsIdLength: Number.POSITIVE_INFINITY,
+      persistence: new SessionPersistence(this.#sessions, this.#retained),
+      preConnect: (client, packet, done) => {
+        const problem = handlers.preConnectProblem(client, packet);
+        done(problem === undefined ? null : new Error(problem), problem === undefined);
+      },
       authenticate: (client, _user, _password, done) => {
-        this.#mayConnect(client).then(
+        handlers.mayConnect(client).then(
           (allowed) => done(null, allowed),
           (error: Error) => {
-            logger.error({ clientId: client.id, reason: error.message }, 'Connect could not be checked.');
+            failed(client, error);
             done(null, false);
           },
         );
       },
       authorizePublish: (client, packet, done) => {
-        this.#takePublish(client, packet).then(
-          () => done(null),
-          (error: Error) => done(error),
-        );
+        handlers.takePublish(client, packet).then(() => done(null), done);
       },
       authorizeSubscribe: (client, subscription, done) => {
-        this.#maySubscribe(client, subscription).then(
-          (granted) => done(null, granted),
-          (error: Error) => done(error),
-        );
+        handlers.maySubscribe(client, subscription).then((granted) => done(null, granted), done);
       },
-      authorizeForward: (client, packet) => {
-        const connection = this.#connections.get(client.conn);
-        return connection && this.#permissions.mayReceive(connection, packet.topic) ? packet : null;
-      },
+      authorizeForward: (client, packet) => handlers.forward(client, packet),
     });
-    broker.on('clientReady', (client) => logger.info({ clientId: client.id }, 'Client connected.'));
-    broker.on('clientDisconnect', (client) => logger.info({ clientId: client.id }, 'Client disconnected.'));
-    broker.on('clientError', (client, error) =>
-      logger.info({ clientId: client.id, reason: error.message }, 'Client connection failed.'),
-    );
+    numberAtEmission(broker);
+    this.#life.follow(broker, (client) => forgetClosedClient(broker, client));
+    broker.on('unsubscribe', (filters, client) => handlers.unsubscribed(client, filters));
     const events: EventEmitter = broker;
     events.on('error', (error: Error) => logger.error({ reason: error.message }, 'Broker failed at a task.'));
     broker.on('connectionError', (_client, error) =>
@@ -161,35 +214,21 @@ export class CloudBroker {
   }
 
   #createServer(): Server {
-    const { tls, logger } = this.#options;
-    const server = createServer({
-      cert: tls.certPem,
-      key: tls.keyPem,
-      minVersion: 'TLSv1.2',
-      requestCert: true,
-      rejectUnauthorized: false,
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-      ALPNProtocols: ['x-amzn-mqtt-ca', 'mqtt'],
-    });
-    server.on('secureConnection', (socket) => void this.#accept(socket));
-    server.on('tlsClientError', (error) => logger.debug({ reason: error.message }, 'TLS handshake failed.'));
+    const server = createServer(deviceTlsOptions(this.#options.tls, ['x-amzn-mqtt-ca', 'mqtt']));
+    server.on('secureConnection', (socket) => this.accept(socket));
+    server.on('tlsClientError', (error) =>
+      this.#options.logger.debug({ reason: error.message }, 'TLS handshake failed.'),
+    );
     return server;
   }
 
-  /** Shadow answers that come after the end have nobody to go to. */
-  #publishAnswer(topic: string, payload: Buffer): void {
-    this.publish(topic, payload, 0).catch((error: Error) =>
-      this.#options.logger.debug({ topic, reason: error.message }, 'Shadow answer was not published.'),
-    );
-  }
-
   async #accept(socket: TLSSocket): Promise<void> {
-    socket.on('error', () => socket.destroy());
+    socket.on('error', destroySocket);
     const certificateId = peerCertificateId(socket);
-    const connection = newConnection(certificateId ?? 'none');
+    const connection = new Connection(certificateId ?? 'none', socket);
     // Known before the registry is asked: a certificate that is deactivated meanwhile cuts this one too.
-    this.#sockets.set(socket, connection);
-    socket.once('close', () => this.#sockets.delete(socket));
+    this.#connections.add(connection);
+    socket.once('close', () => this.#connections.remove(connection));
     if (certificateId === undefined || !(await this.#isActive(certificateId))) {
       this.#options.logger.warn(
         { remoteAddress: socket.remoteAddress, certificateId: connection.certificateId },
@@ -203,9 +242,17 @@ export class CloudBroker {
       return;
     }
     socket.setNoDelay(true);
-    const guarded = new PacketGuard(socket, MAX_PACKET_BYTES);
-    this.#connections.set(guarded, connection);
-    this.#broker.handle(guarded);
+    beforeEachPacket(this.#broker.handle(new ClientStream(connection)), this.#inspect);
+  }
+
+  /** One function for all connections. */
+  readonly #inspect = this.#newInspector();
+
+  #newInspector() {
+    const inspect: ClientHandlers['inspect'] = (client, packet) => this.#handlers.inspect(client, packet);
+    return function onPacket(this: { readonly client: Client }, packet: Parameters<typeof inspect>[1]): void {
+      inspect(this.client, packet);
+    };
   }
 
   /** Nobody gets in while the registry can't be asked. */
@@ -216,51 +263,77 @@ export class CloudBroker {
     });
   }
 
-  async #mayConnect(client: Client): Promise<boolean> {
-    const connection = this.#connections.get(client.conn);
-    if (!connection) return false;
-    const reason = await this.#permissions.connectRefusal(connection, client.id);
-    if (reason === undefined) return true;
-    const { certificateId } = connection;
-    this.#options.logger.warn({ clientId: client.id, certificateId, reason }, 'Connect refused.');
-    return false;
-  }
-
-  /** Rejects where the publication ends the connection. A shadow's request is done, durably, before it is acknowledged. */
-  async #takePublish(client: Client | null, packet: PublishPacket): Promise<void> {
-    const { logger, shadows } = this.#options;
-    const connection = client ? this.#connections.get(client.conn) : undefined;
-    if (!client || !connection) throw new Error('a publication needs a connection');
-    const { topic } = packet;
-    const reason = await this.#permissions.publishRefusal(connection, topic, packet.qos);
-    if (reason !== undefined) {
-      logger.warn({ clientId: client.id, topic, reason }, 'Publish refused.');
-      throw new Error(reason);
-    }
-    packet.retain = false;
-    const request = parseShadowTopic(topic);
-    if (!request) return;
-    const payload = typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload;
-    try {
-      await shadows.run(request.thingName, request.operation, payload);
-    } catch (error) {
-      logger.error({ topic, reason: (error as Error).message }, 'Shadow failed.');
-      throw error;
+  async #review(certificateId?: string): Promise<void> {
+    let count = 0;
+    for (const connection of this.#connections) {
+      if (certificateId !== undefined && connection.certificateId !== certificateId) continue;
+      if (await isActive(this.#options.store, connection.certificateId)) {
+        await this.#permissions.refresh(connection);
+      } else {
+        revoke(connection);
+      }
+      if (++count % REVIEWED_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
     }
   }
 
-  async #maySubscribe(client: Client, subscription: Subscription): Promise<Subscription | null> {
-    const connection = this.#connections.get(client.conn);
-    if (!connection) return null;
-    const { topic: filter, qos } = subscription;
-    const reason = await this.#permissions.subscribeRefusal(connection, filter);
-    if (reason === undefined) return { ...subscription, qos: qos === 0 ? 0 : 1 };
-    this.#options.logger.warn({ clientId: client.id, filter, reason }, 'Subscription refused.');
-    return null;
+  #disconnect(certificateId: string): void {
+    for (const connection of this.#connections)
+      if (connection.certificateId === certificateId) revoke(connection);
+  }
+
+  /** To the clients of this replica. */
+  #route(topic: string, payload: Buffer, qos: 0 | 1): Promise<void> {
+    const packet: PublishPacket = { cmd: 'publish', topic, payload, qos, retain: false, dup: false };
+    return new Promise((resolve, reject) => {
+      if (!this.#broker) resolve();
+      else this.#broker.publish(packet, (error?: Error) => (error ? reject(error) : resolve()));
+    });
+  }
+
+  /** Shadow answers and events; those that come after the end have nobody to go to. */
+  #publishOwn(topic: string, payload: Buffer): void {
+    this.publish(topic, payload, 1).catch((error: Error) =>
+      this.#options.logger.debug(
+        { topic, reason: error.message },
+        'A message of the service was not published.',
+      ),
+    );
+  }
+
+  #deliver({ topic, payload, qos, enqueued }: ReplicaPublication): void {
+    const stored = enqueued ? this.#sessions.deliver(enqueued, topic, payload) : Promise.resolve();
+    Promise.all([stored, this.#route(topic, payload, qos)]).catch((error: Error) =>
+      this.#options.logger.error(
+        { topic, reason: error.message },
+        'A message of a replica was not delivered.',
+      ),
+    );
+  }
+
+  #follow(notice: ReplicaNotice): void {
+    if (notice.kind === 'disconnectCertificate') this.#disconnect(notice.certificateId);
+    else if (notice.kind === 'session') this.#sessions.take(notice);
+    else if (notice.kind === 'connected') this.#life.connectedElsewhere(notice);
+    else
+      this.#review(notice.certificateId).catch((error: Error) =>
+        this.#options.logger.error({ reason: error.message }, 'Policies could not be read again.'),
+      );
+  }
+
+  #tell(notice: ReplicaNotice): void {
+    this.#replicas
+      .tell(notice)
+      .catch((error: Error) =>
+        this.#options.logger.error({ reason: error.message }, 'Other replicas were not told.'),
+      );
   }
 }
 
-function cut(socket: TLSSocket, connection: Connection): void {
+function destroySocket(this: TLSSocket): void {
+  this.destroy();
+}
+
+function revoke(connection: Connection): void {
   connection.isRevoked = true;
-  socket.destroy();
+  connection.end('AUTH_ERROR');
 }

@@ -1,32 +1,40 @@
 /**
- * What a client of the cloud's MQTT server may do, by AWS IoT's rules. Connect, publish and subscribe are decided by the
- * policies as they are now. A delivery (iot:Receive) is decided without waiting, topic by topic, by the policies as they
- * were last read for the connection: at its last request, or at the broker's last review.
+ * What a client of the cloud's MQTT server may do, by AWS IoT's rules. Connect and subscribe are decided by the policies
+ * as they are now. Publications and deliveries (iot:Receive) are decided without asking the store, by the policies as
+ * they were last read for the connection: at its last request of another kind, or at the broker's last review. A
+ * publication is refused only after a look at the policies as they are now.
  */
-import { filterProblem, parseShadowTopic, topicProblem } from '../../model/topic.js';
+import { filterProblem, MAX_MESSAGE_BYTES, topicProblem } from '../../model/topic.js';
+import type { Connection } from './connection.js';
 import { policyDocumentsOf, type Registry } from './device-identity.js';
-import { isAllowed, type PolicyVariables } from './policy.js';
+import { clientIdProblem } from './limits.js';
+import { isAllowed } from './policy.js';
+import { isBasicIngest, reservedFilterProblem, reservedPublishProblem } from './reserved-topics.js';
 
-export interface Connection {
-  readonly certificateId: string;
-  variables: PolicyVariables;
-  /** Documents of the certificate's policies, as they were last read. */
-  policies: readonly string[];
-  /** The certificate is no longer ACTIVE: nothing more is taken, not even the will. */
-  isRevoked: boolean;
+/** Lists of policies that connections share; most devices of a fleet have the same. */
+const MAX_SHARED_LISTS = 1000;
+
+export interface Refusal {
+  readonly reason: string;
+  /** The policies say no; otherwise AWS IoT's rules do, whatever the policies say. */
+  readonly isByPolicy: boolean;
 }
 
-export function newConnection(certificateId: string): Connection {
-  return { certificateId, variables: {}, policies: [], isRevoked: false };
+export interface PublishRequest {
+  readonly topic: string;
+  readonly qos: number;
+  readonly retain: boolean;
+  /** Length of the payload. */
+  readonly bytes: number;
 }
 
-/** As a value of `${iot:ClientId}` these would widen a filter, or break a line of the log. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-const UNFIT_CLIENT_ID = /[+#\u0000-\u001f\u007f]/;
+const BY_RULE = (reason: string): Refusal => ({ reason, isByPolicy: false });
+const BY_POLICY = (reason: string): Refusal => ({ reason, isByPolicy: true });
 
 export class ClientPermissions {
   readonly #store: Registry;
   readonly #arnPrefix: string;
+  readonly #lists = new Map<string, readonly string[]>();
 
   constructor(store: Registry, region: string, accountId: string) {
     this.#store = store;
@@ -34,50 +42,71 @@ export class ClientPermissions {
   }
 
   /** Why the client may not connect, or undefined. From here on the connection speaks under this client id. */
-  async connectRefusal(connection: Connection, clientId: string): Promise<string | undefined> {
-    if (UNFIT_CLIENT_ID.test(clientId)) return 'a client id must be free of wildcards and control characters';
+  async connectRefusal(connection: Connection, clientId: string): Promise<Refusal | undefined> {
+    const problem = clientIdProblem(clientId);
+    if (problem) return BY_RULE(problem);
     const things = await this.#store.things.thingsOf(connection.certificateId);
     connection.variables = { clientId, ...(things.includes(clientId) ? { thingName: clientId } : {}) };
-    return this.#refusal(connection, 'iot:Connect', `client/${clientId}`);
+    await this.refresh(connection);
+    return this.#policyRefusal(connection, 'iot:Connect', `client/${clientId}`);
   }
 
   /** Why the publication ends the connection, or undefined. */
-  async publishRefusal(connection: Connection, topic: string, qos: number): Promise<string | undefined> {
-    if (qos === 2) return 'QoS 2 is not supported';
-    const problem = topicProblem(topic);
-    if (problem) return problem;
-    if (topic.startsWith('$')) {
-      const shadow = parseShadowTopic(topic);
-      if (!shadow || shadow.kind !== undefined) return 'topics that start with $ are reserved';
-    }
-    return this.#refusal(connection, 'iot:Publish', `topic/${topic}`);
+  async publishRefusal(connection: Connection, publication: PublishRequest): Promise<Refusal | undefined> {
+    const { topic } = publication;
+    const problem = publishProblem(publication);
+    if (problem) return BY_RULE(problem);
+    const resource = `topic/${topic}`;
+    if (!this.#policyRefusal(connection, 'iot:Publish', resource)) return undefined;
+    await this.refresh(connection);
+    return this.#policyRefusal(connection, 'iot:Publish', resource);
   }
 
   /** Why the subscription is refused, or undefined. */
-  async subscribeRefusal(connection: Connection, filter: string): Promise<string | undefined> {
-    const problem = filterProblem(filter);
-    if (problem) return problem;
-    // `$SYS` tells of other clients; `$share` would be taken as an ordinary topic.
-    if (filter.startsWith('$') && !filter.startsWith('$aws/')) return 'topics that start with $ are reserved';
-    return this.#refusal(connection, 'iot:Subscribe', `topicfilter/${filter}`);
+  async subscribeRefusal(connection: Connection, filter: string): Promise<Refusal | undefined> {
+    const problem =
+      filterProblem(filter) ?? (filter.startsWith('$') ? reservedFilterProblem(filter) : undefined);
+    if (problem) return BY_RULE(problem);
+    await this.refresh(connection);
+    return this.#policyRefusal(connection, 'iot:Subscribe', `topicfilter/${filter}`);
   }
 
   mayReceive({ isRevoked, policies, variables }: Connection, topic: string): boolean {
-    const request = { action: 'iot:Receive', resource: `${this.#arnPrefix}topic/${topic}`, variables };
-    return !isRevoked && isAllowed(policies, request);
+    if (isRevoked || isBasicIngest(topic)) return false;
+    return isAllowed(policies, {
+      ...{ action: 'iot:Receive', resource: `${this.#arnPrefix}topic/${topic}` },
+      variables,
+    });
   }
 
   /** Reads the policies again. */
   async refresh(connection: Connection): Promise<void> {
-    connection.policies = await policyDocumentsOf(this.#store, connection.certificateId);
+    connection.policies = this.#share(await policyDocumentsOf(this.#store, connection.certificateId));
   }
 
-  async #refusal(connection: Connection, action: string, resource: string): Promise<string | undefined> {
-    await this.refresh(connection);
-    if (connection.isRevoked) return 'the certificate is not active';
-    const { policies, variables } = connection;
+  #policyRefusal(connection: Connection, action: string, resource: string): Refusal | undefined {
+    const { isRevoked, policies, variables } = connection;
+    if (isRevoked) return BY_POLICY('the certificate is not active');
     return isAllowed(policies, { action, resource: this.#arnPrefix + resource, variables })
       ? undefined
-      : 'the policy does not allow it';
+      : BY_POLICY('the policy does not allow it');
   }
+
+  /** One list for all that have the same: tens of thousands of connections must not hold a copy each. */
+  #share(documents: readonly string[]): readonly string[] {
+    const key = documents.join('\u0000');
+    const known = this.#lists.get(key);
+    if (known) return known;
+    if (this.#lists.size >= MAX_SHARED_LISTS) this.#lists.clear();
+    this.#lists.set(key, documents);
+    return documents;
+  }
+}
+
+function publishProblem({ topic, qos, retain, bytes }: PublishRequest): string | undefined {
+  if (qos === 2) return 'QoS 2 is not supported';
+  if (bytes > MAX_MESSAGE_BYTES) return `${bytes} bytes are more than the limit of ${MAX_MESSAGE_BYTES}`;
+  const problem = topicProblem(topic);
+  if (problem || !topic.startsWith('$')) return problem;
+  return retain ? 'topics that start with $ can not be retained' : reservedPublishProblem(topic);
 }

@@ -5,6 +5,7 @@
 
 import type { ShadowDocument } from '../../model/shadow-document.js';
 import { runShadowOperation, type ShadowOperation } from '../../model/shadow-operations.js';
+import { type Exclusive, LocalExclusive } from '../store/exclusive.js';
 import type { Store } from '../store/store.js';
 
 export interface ShadowAnswer {
@@ -13,14 +14,17 @@ export interface ShadowAnswer {
   readonly body: Buffer;
 }
 
-export type ShadowListener = (thingName: string, document: ShadowDocument) => void;
+/** `key` as in ShadowTopic: the thing's name, unless the shadow is a named one. */
+export type ShadowListener = (key: string, document: ShadowDocument) => void;
 
 export class CloudShadows {
-  readonly #queues = new Map<string, Promise<unknown>>();
   readonly #listeners = new Set<ShadowListener>();
   #publish: (topic: string, payload: Buffer) => void = () => {};
 
-  constructor(private readonly store: Pick<Store, 'shadows'>) {}
+  constructor(
+    private readonly store: Pick<Store, 'shadows'>,
+    private readonly exclusive: Exclusive = new LocalExclusive(),
+  ) {}
 
   /** Where accepted, rejected, delta and documents go; the broker is made later than the shadows. */
   publishTo(publish: (topic: string, payload: Buffer) => void): void {
@@ -32,38 +36,31 @@ export class CloudShadows {
     this.#listeners.add(listener);
   }
 
-  get(thingName: string, payload: Uint8Array = Buffer.alloc(0)): Promise<ShadowAnswer> {
-    return this.run(thingName, 'get', payload);
+  get(key: string, payload: Uint8Array = Buffer.alloc(0)): Promise<ShadowAnswer> {
+    return this.run(key, 'get', payload);
   }
 
-  update(thingName: string, payload: Uint8Array): Promise<ShadowAnswer> {
-    return this.run(thingName, 'update', payload);
+  update(key: string, payload: Uint8Array): Promise<ShadowAnswer> {
+    return this.run(key, 'update', payload);
   }
 
-  delete(thingName: string, payload: Uint8Array = Buffer.alloc(0)): Promise<ShadowAnswer> {
-    return this.run(thingName, 'delete', payload);
+  delete(key: string, payload: Uint8Array = Buffer.alloc(0)): Promise<ShadowAnswer> {
+    return this.run(key, 'delete', payload);
   }
 
-  /** Runs behind the operations on the same thing that came before. */
-  run(thingName: string, operation: ShadowOperation, payload: Uint8Array): Promise<ShadowAnswer> {
-    const before = this.#queues.get(thingName) ?? Promise.resolve();
-    const result = before.catch(() => undefined).then(() => this.#run(thingName, operation, payload));
-    this.#queues.set(thingName, result);
-    const forget = () => {
-      if (this.#queues.get(thingName) === result) this.#queues.delete(thingName);
-    };
-    result.then(forget, forget);
-    return result;
+  /** Runs behind the operations on the same shadow that came before. `key` as in ShadowTopic. */
+  run(key: string, operation: ShadowOperation, payload: Uint8Array): Promise<ShadowAnswer> {
+    return this.exclusive.run(`shadow ${key}`, () => this.#run(key, operation, payload));
   }
 
-  async #run(thingName: string, operation: ShadowOperation, payload: Uint8Array): Promise<ShadowAnswer> {
-    const kept = await this.store.shadows.find(thingName);
+  async #run(key: string, operation: ShadowOperation, payload: Uint8Array): Promise<ShadowAnswer> {
+    const kept = await this.store.shadows.find(key);
     const nowS = Math.floor(Date.now() / 1000);
-    const outcome = runShadowOperation(thingName, operation, payload, kept, nowS);
-    if (outcome.store) await this.store.shadows.put(thingName, outcome.store);
+    const outcome = runShadowOperation(key, operation, payload, kept, nowS);
+    if (outcome.store) await this.store.shadows.put(key, outcome.store);
     for (const { topic, payload: body } of outcome.publications) this.#publish(topic, body);
     if (outcome.store?.document)
-      for (const listener of this.#listeners) listener(thingName, outcome.store.document);
+      for (const listener of this.#listeners) listener(key, outcome.store.document);
     const { accepted, code, body } = outcome;
     return { accepted, code, body };
   }

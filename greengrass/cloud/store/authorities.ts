@@ -17,16 +17,18 @@ export class SqlAuthorities implements AuthorityStore {
   constructor(readonly sql: Sql) {}
 
   async create(authority: GroupAuthority): Promise<void> {
-    const created = await this.sql.run(
-      `INSERT INTO authorities (authority_id, group_id, number, certificate_pem, private_key_pem, created_at)
+    const created = await this.sql.transaction((tx) =>
+      tx.run(
+        `INSERT INTO authorities (authority_id, group_id, number, certificate_pem, private_key_pem, created_at)
        SELECT ?, ?, COALESCE(MAX(number), 0) + 1, ?, ?, ? FROM authorities WHERE group_id = ?
        ON CONFLICT DO NOTHING`,
-      authority.authorityId,
-      authority.groupId,
-      authority.certificatePem,
-      authority.privateKeyPem,
-      authority.createdAt,
-      authority.groupId,
+        authority.authorityId,
+        authority.groupId,
+        authority.certificatePem,
+        authority.privateKeyPem,
+        authority.createdAt,
+        authority.groupId,
+      ),
     );
     if (created === 0) throw new ConflictError(`authority ${authority.authorityId} exists already`);
   }

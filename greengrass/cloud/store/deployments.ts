@@ -148,6 +148,16 @@ export class SqlDeployments implements DeploymentStore {
     return row && toDeployment(row);
   }
 
+  async findGroupOfCore(coreThingName: string): Promise<string | undefined> {
+    const row = await this.sql.get<Pick<Row, 'group_id'>>(
+      `SELECT d.group_id FROM deployments d WHERE d.core_thing_name = ? AND (${IS_DEPLOYED}
+         OR d.status = 'InProgress' AND d.type IN ('NewDeployment', 'Redeployment'))
+       ORDER BY d.created_at DESC LIMIT 1`,
+      coreThingName,
+    );
+    return row?.group_id;
+  }
+
   async findDeployedWithDevice(thingArn: string): Promise<Deployment[]> {
     const rows = await this.sql.all<Row>(
       `SELECT d.* FROM deployment_devices v JOIN deployments d ON d.deployment_id = v.deployment_id

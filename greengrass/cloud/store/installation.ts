@@ -2,7 +2,7 @@
  * Facts about this installation that the first start makes and every later one finds again: account id, certificate
  * authorities, keys. The server's certificate is the one that may change.
  */
-import { randomBytes, randomInt, X509Certificate } from 'node:crypto';
+import { createHash, randomBytes, randomInt, X509Certificate } from 'node:crypto';
 import {
   type CertifiedKey,
   createKeyPair,
@@ -30,8 +30,21 @@ export interface Installation {
   readonly codeLocationKey: Buffer;
 }
 
-export async function loadInstallation(store: Store): Promise<Installation> {
-  const accountId = await once(store, 'accountId', async () => String(randomInt(1e11, 1e12)));
+/**
+ * `givenAccountId`: that of the AWS account whose things and functions a hybrid installation uses. It is for the first
+ * start to say; ARNs everywhere carry it.
+ */
+export async function loadInstallation(store: Store, givenAccountId?: string): Promise<Installation> {
+  const accountId = await once(
+    store,
+    'accountId',
+    async () => givenAccountId ?? String(randomInt(1e11, 1e12)),
+  );
+  if (givenAccountId !== undefined && givenAccountId !== accountId) {
+    throw new Error(
+      `This installation was made with account id ${accountId}, but the configuration says ${givenAccountId}. The id is in the ARNs of its groups and devices, so it can't change: correct the configuration, or start with an empty data folder.`,
+    );
+  }
   return {
     accountId,
     rootCa: await authority(store, 'rootCa', `greengrass-cloud root ${accountId}`),
@@ -50,7 +63,13 @@ export async function loadServerCertificate(
   rootCa: CertifiedKey,
   hosts: readonly string[],
 ): Promise<CertifiedKey> {
-  const stored = await store.settings.get('serverCertificate');
+  // Replicas may have other names: each set of names has a certificate of its own.
+  const digest = createHash('sha256')
+    .update([...hosts].sort().join(' '))
+    .digest('hex')
+    .slice(0, 16);
+  const setting = `serverCertificate ${digest}`;
+  const stored = await store.settings.get(setting);
   const current = stored === undefined ? undefined : (JSON.parse(stored) as StoredServerCertificate);
   if (current && isStillGood(current, rootCa, hosts)) return current;
   const { publicKeyPem, privateKeyPem } = await createKeyPair();
@@ -61,7 +80,7 @@ export async function loadServerCertificate(
     usage: 'server',
   });
   const made: StoredServerCertificate = { certificatePem, privateKeyPem, hosts };
-  await store.settings.set('serverCertificate', JSON.stringify(made));
+  await store.settings.set(setting, JSON.stringify(made));
   return made;
 }
 
@@ -101,15 +120,20 @@ async function authority(store: Store, name: string, commonName: string): Promis
 }
 
 async function accessKey({ settings }: Store): Promise<AccessKey> {
-  const [existing] = await settings.accessKeys();
+  const existing = (await settings.accessKeys()).find(({ status }) => status !== 'Inactive');
   if (existing) return existing;
-  const key: AccessKey = {
+  const key = { ...newAccessKey(), description: 'made at the first start' };
+  await settings.addAccessKey(key);
+  return key;
+}
+
+/** A key with random parts; in no store yet. */
+export function newAccessKey(): AccessKey {
+  return {
     accessKeyId: `AKIA${randomText(16, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567')}`,
     secretAccessKey: randomBytes(30).toString('base64'),
     createdAt: new Date().toISOString(),
   };
-  await settings.addAccessKey(key);
-  return key;
 }
 
 function randomText(length: number, alphabet: string): string {

@@ -13,17 +13,25 @@ interface Row {
 export class SqlPolicies implements PolicyStore {
   constructor(readonly sql: Sql) {}
 
-  async create(policy: Policy): Promise<void> {
-    const created = await this.sql.run(
-      `INSERT INTO policies (policy_name, policy_arn, document, version_id, created_at)
-       VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-      policy.policyName,
-      policy.policyArn,
-      policy.document,
-      policy.versionId,
-      policy.createdAt,
-    );
-    if (created === 0) throw new ConflictError(`policy ${policy.policyName} exists already`);
+  create(policy: Policy): Promise<void> {
+    return this.sql.transaction(async (tx) => {
+      const created = await tx.run(
+        `INSERT INTO policies (policy_name, policy_arn, document, version_id, created_at)
+         VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+        policy.policyName,
+        policy.policyArn,
+        policy.document,
+        policy.versionId,
+        policy.createdAt,
+      );
+      if (created === 0) throw new ConflictError(`policy ${policy.policyName} exists already`);
+      await tx.run(
+        'INSERT INTO policy_versions (policy_name, number, document, created_at) VALUES (?, 1, ?, ?)',
+        policy.policyName,
+        policy.document,
+        policy.createdAt,
+      );
+    });
   }
 
   async find(policyName: string): Promise<Policy | undefined> {
@@ -34,6 +42,7 @@ export class SqlPolicies implements PolicyStore {
   delete(policyName: string): Promise<void> {
     return this.sql.transaction(async (tx) => {
       await tx.run('DELETE FROM policy_targets WHERE policy_name = ?', policyName);
+      await tx.run('DELETE FROM policy_versions WHERE policy_name = ?', policyName);
       await tx.run('DELETE FROM policies WHERE policy_name = ?', policyName);
     });
   }

@@ -1,4 +1,7 @@
-/** The tables of the cloud's SQLite file. A released migration is never edited; a change is a further entry. */
+/**
+ * The tables of the cloud, for SQLite and PostgreSQL alike: plain SQL with the types TEXT, INTEGER (up to 2^53) and
+ * BLOB in capitals, no triggers, no AUTOINCREMENT. A released migration is never edited; a change is a further entry.
+ */
 export const MIGRATIONS: readonly string[] = [
   `
 CREATE TABLE things (
@@ -70,5 +73,82 @@ CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE access_keys (
   access_key_id TEXT PRIMARY KEY, secret_access_key TEXT NOT NULL, created_at TEXT NOT NULL
 );
+`,
+  `
+CREATE TABLE artifacts (sha256 TEXT PRIMARY KEY, size INTEGER NOT NULL);
+CREATE TABLE artifact_chunks (
+  sha256 TEXT NOT NULL, start INTEGER NOT NULL, content BLOB NOT NULL, PRIMARY KEY (sha256, start)
+);
+CREATE TABLE bus_position (name TEXT PRIMARY KEY, last_id INTEGER NOT NULL, deleted_id INTEGER NOT NULL);
+INSERT INTO bus_position (name, last_id, deleted_id) VALUES ('bus', 0, 0);
+CREATE TABLE bus_messages (
+  id INTEGER PRIMARY KEY, sender TEXT NOT NULL, number INTEGER NOT NULL, kind TEXT NOT NULL, headers TEXT,
+  body BLOB NOT NULL, sent_at INTEGER NOT NULL, UNIQUE (sender, number)
+);
+`,
+  `
+ALTER TABLE access_keys ADD COLUMN status TEXT NOT NULL DEFAULT 'Active';
+ALTER TABLE access_keys ADD COLUMN description TEXT NOT NULL DEFAULT '';
+CREATE INDEX deployments_by_core ON deployments (core_thing_name);
+CREATE TABLE role_sessions (
+  access_key_id TEXT PRIMARY KEY, secret_access_key TEXT NOT NULL, token_sha256_hex TEXT NOT NULL,
+  role_arn TEXT NOT NULL, session_name TEXT NOT NULL, expires_at TEXT NOT NULL
+);
+CREATE INDEX role_sessions_by_expiry ON role_sessions (expires_at);
+CREATE TABLE audit_log (
+  request_id TEXT PRIMARY KEY, at TEXT NOT NULL, principal TEXT NOT NULL, access_key_id TEXT NOT NULL,
+  remote_address TEXT NOT NULL, service TEXT NOT NULL, operation TEXT NOT NULL, resource TEXT NOT NULL,
+  status INTEGER NOT NULL, error_type TEXT, error_message TEXT
+);
+CREATE INDEX audit_log_by_time ON audit_log (at, request_id);
+CREATE TABLE runtime_configurations (thing_name TEXT PRIMARY KEY, telemetry TEXT NOT NULL);
+CREATE TABLE bulk_deployments (
+  bulk_id TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE, status TEXT NOT NULL, created_at TEXT NOT NULL,
+  input_file_uri TEXT NOT NULL, execution_role_arn TEXT NOT NULL, tags TEXT NOT NULL,
+  input TEXT, records_processed INTEGER NOT NULL, invalid_records INTEGER NOT NULL, retries INTEGER NOT NULL,
+  error_message TEXT, error_details TEXT
+);
+CREATE TABLE bulk_results (
+  bulk_id TEXT NOT NULL, number INTEGER NOT NULL, created_at TEXT NOT NULL, group_id TEXT NOT NULL,
+  group_version_id TEXT NOT NULL, deployment_id TEXT, error_message TEXT, error_details TEXT,
+  PRIMARY KEY (bulk_id, number)
+);
+CREATE TABLE jobs (
+  job_id TEXT PRIMARY KEY, created_at TEXT NOT NULL, status TEXT NOT NULL, description TEXT NOT NULL,
+  targets TEXT NOT NULL, document TEXT NOT NULL
+);
+CREATE TABLE secrets (
+  arn TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, description TEXT, kms_key_id TEXT, tags TEXT NOT NULL,
+  created_at TEXT NOT NULL, changed_at TEXT NOT NULL, accessed_at TEXT, deletion_at TEXT
+);
+CREATE TABLE secret_versions (
+  arn TEXT NOT NULL, version_id TEXT NOT NULL, created_at TEXT NOT NULL, stages TEXT NOT NULL,
+  is_binary INTEGER NOT NULL, sealed TEXT NOT NULL, PRIMARY KEY (arn, version_id)
+);
+`,
+  `
+CREATE TABLE mqtt_sessions (
+  client_id TEXT PRIMARY KEY, seen_at TEXT NOT NULL, messages INTEGER NOT NULL, bytes INTEGER NOT NULL
+);
+CREATE INDEX mqtt_sessions_by_time ON mqtt_sessions (seen_at);
+CREATE TABLE mqtt_session_filters (
+  client_id TEXT NOT NULL, filter TEXT NOT NULL, qos INTEGER NOT NULL, PRIMARY KEY (client_id, filter)
+);
+CREATE TABLE mqtt_session_messages (
+  client_id TEXT NOT NULL, message_key TEXT NOT NULL, topic TEXT NOT NULL, payload BLOB NOT NULL,
+  bytes INTEGER NOT NULL, message_id INTEGER, PRIMARY KEY (client_id, message_key)
+);
+CREATE TABLE retained_messages (
+  topic TEXT PRIMARY KEY, payload BLOB NOT NULL, qos INTEGER NOT NULL, retained_at TEXT NOT NULL
+);
+`,
+  `
+ALTER TABLE policies ADD COLUMN last_number INTEGER NOT NULL DEFAULT 1;
+CREATE TABLE policy_versions (
+  policy_name TEXT NOT NULL, number INTEGER NOT NULL, document TEXT NOT NULL, created_at TEXT NOT NULL,
+  PRIMARY KEY (policy_name, number)
+);
+INSERT INTO policy_versions (policy_name, number, document, created_at)
+  SELECT policy_name, 1, document, created_at FROM policies;
 `,
 ];

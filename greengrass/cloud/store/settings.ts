@@ -23,22 +23,37 @@ export class SqlSettings implements SettingStore {
       access_key_id: string;
       secret_access_key: string;
       created_at: string;
+      status: 'Active' | 'Inactive';
+      description: string;
     }>('SELECT * FROM access_keys ORDER BY created_at, access_key_id');
     return rows.map((row) => ({
       accessKeyId: row.access_key_id,
       secretAccessKey: row.secret_access_key,
       createdAt: row.created_at,
+      status: row.status,
+      description: row.description,
     }));
   }
 
   async addAccessKey(key: AccessKey): Promise<void> {
     const created = await this.sql.run(
-      `INSERT INTO access_keys (access_key_id, secret_access_key, created_at) VALUES (?, ?, ?)
-       ON CONFLICT DO NOTHING`,
+      `INSERT INTO access_keys (access_key_id, secret_access_key, created_at, status, description)
+       VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
       key.accessKeyId,
       key.secretAccessKey,
       key.createdAt,
+      key.status ?? 'Active',
+      key.description ?? '',
     );
     if (created === 0) throw new ConflictError(`access key ${key.accessKeyId} exists already`);
+  }
+
+  async setAccessKeyStatus(accessKeyId: string, status: 'Active' | 'Inactive'): Promise<boolean> {
+    const sql = 'UPDATE access_keys SET status = ? WHERE access_key_id = ?';
+    return (await this.sql.run(sql, status, accessKeyId)) > 0;
+  }
+
+  async deleteAccessKey(accessKeyId: string): Promise<boolean> {
+    return (await this.sql.run('DELETE FROM access_keys WHERE access_key_id = ?', accessKeyId)) > 0;
   }
 }

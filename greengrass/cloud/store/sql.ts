@@ -1,8 +1,8 @@
 /**
- * What the aggregates need of a database: four calls, all asynchronous. SQLite is behind it now; the SQL that goes
- * through it is plain (question marks, ON CONFLICT, LIMIT), so that a PostgreSQL driver can stand here too.
+ * What the aggregates need of a database: four calls, all asynchronous. SQLite or PostgreSQL is behind them; the SQL
+ * that goes through is what both understand (question marks, ON CONFLICT, LIMIT). A BLOB comes back as a Buffer.
  */
-export type SqlValue = string | number | null;
+export type SqlValue = string | number | Uint8Array | null;
 
 export interface Sql {
   /** The first row, or undefined where there is none. */
@@ -10,7 +10,10 @@ export interface Sql {
   all<R>(sql: string, ...params: SqlValue[]): Promise<R[]>;
   /** Answers the number of rows that changed. */
   run(sql: string, ...params: SqlValue[]): Promise<number>;
-  /** All of `work` or nothing of it; nobody else's statement runs in between. Use only `tx` inside. */
+  /**
+   * All of `work` or nothing of it, as if nobody else's statement ran in between. Use only `tx` inside. PostgreSQL may
+   * have it run again from its start, so it changes nothing but the database.
+   */
   transaction<T>(work: (tx: Sql) => Promise<T>): Promise<T>;
 }
 

@@ -1,16 +1,25 @@
 /** The cloud's state in one SQLite file. */
-import { closeSync, mkdirSync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type Database, openDatabase } from '../../lib/sqlite.js';
+import { SqlAudit } from './audit.js';
 import { SqlAuthorities } from './authorities.js';
+import { SqlBulkDeployments } from './bulk-deployments.js';
 import { SqlCertificates } from './certificates.js';
 import { SqlConnectivity } from './connectivity.js';
 import { SqlContainers } from './containers.js';
 import { SqlDeployments } from './deployments.js';
+import { SqlJobs } from './jobs.js';
 import { SqlLambdas } from './lambdas.js';
 import { SqlPolicies } from './policies.js';
+import { SqlPolicyVersions } from './policy-versions.js';
+import { SqlRetained } from './retained.js';
+import { SqlRoleSessions } from './role-sessions.js';
 import { SqlRoles } from './roles.js';
+import { SqlRuntimeConfigurations } from './runtime-configurations.js';
 import { MIGRATIONS } from './schema.js';
+import { SqlSecrets } from './secrets.js';
+import { SqlSessions } from './sessions.js';
 import { SqlSettings } from './settings.js';
 import { SqlShadows } from './shadows.js';
 import type { Sql } from './sql.js';
@@ -20,23 +29,58 @@ import { SqlThings } from './things.js';
 import { SqlTokens } from './tokens.js';
 
 /**
- * Opens (and creates) the store at `path`. The file holds private keys of group CAs: only its owner may read it. It is
- * held alone as long as it is open: two processes over one state would not see each other's cores.
+ * Opens (and creates) the store at `path`. The file holds private keys of group CAs: only its owner may read it. One
+ * process holds it as long as it is open, since two over one state would not see each other's cores; a backup, which
+ * only reads, may read it meanwhile.
  */
 export async function openSqliteStore(path: string): Promise<Store> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  closeSync(openSync(path, 'a', 0o600));
-  const sql = new SqliteSql(openAlone(path));
+  const { sql, close } = openSqlite(path);
+  return composeStore(sql, close);
+}
+
+/** For a command's short work beside a running cloud: SQLite lets both write, one after the other. */
+export async function openSqliteStoreBeside(path: string): Promise<Store> {
+  if (!existsSync(path)) throw new Error(`${path} does not exist: start greengrass-cloud on this folder once`);
+  const sql = new SqliteSql(openDatabase(path, { migrations: MIGRATIONS }));
   return composeStore(sql, () => sql.close());
 }
 
-function openAlone(path: string): Database {
+/** The same, before the aggregates. */
+export function openSqlite(path: string): { sql: Sql; close: () => Promise<void> } {
+  const folder = dirname(path);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const lock = holdAlone(folder, path);
   try {
-    const db = openDatabase(path, { migrations: MIGRATIONS });
+    closeSync(openSync(path, 'a', 0o600));
+    const sql = new SqliteSql(openDatabase(path, { migrations: MIGRATIONS }));
+    return {
+      sql,
+      async close() {
+        await sql.close();
+        lock.close();
+      },
+    };
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
+}
+
+/**
+ * Locks `cloud.lock` in the data folder until it is closed: an empty SQLite file, since SQLite's locks end with the
+ * process, also by kill -9. `path` is what the error names.
+ */
+export function holdAlone(folder: string, path: string): Database {
+  const file = join(folder, 'cloud.lock');
+  closeSync(openSync(file, 'a', 0o600));
+  let db: Database | undefined;
+  try {
+    db = openDatabase(file, { migrations: [] });
     db.pragma('locking_mode = EXCLUSIVE');
     db.exec('BEGIN IMMEDIATE; COMMIT');
     return db;
   } catch (error) {
+    db?.close();
     if (!(error instanceof Error) || !error.message.includes('database is locked')) throw error;
     throw new Error(`${path} is in use: another greengrass-cloud runs on this data folder. Stop it first.`, {
       cause: error,
@@ -58,7 +102,16 @@ export function composeStore(sql: Sql, close: () => Promise<void>): Store {
     shadows: new SqlShadows(sql),
     roles: new SqlRoles(sql),
     tokens: new SqlTokens(sql),
+    policyVersions: new SqlPolicyVersions(sql),
     settings: new SqlSettings(sql),
+    roleSessions: new SqlRoleSessions(sql),
+    audit: new SqlAudit(sql),
+    runtimeConfigurations: new SqlRuntimeConfigurations(sql),
+    bulkDeployments: new SqlBulkDeployments(sql),
+    jobs: new SqlJobs(sql),
+    secrets: new SqlSecrets(sql),
+    sessions: new SqlSessions(sql),
+    retained: new SqlRetained(sql),
     close,
   };
 }

@@ -5,6 +5,15 @@
  */
 import type { DeploymentStatus, DeploymentType, ErrorDetail } from '../../model/deployment.js';
 import type { ShadowDocument } from '../../model/shadow-document.js';
+import type { AuditStore } from './audit.js';
+import type { BulkDeploymentStore } from './bulk-deployments.js';
+import type { JobStore } from './jobs.js';
+import type { RetainedStore } from './retained.js';
+import type { PolicyVersionStore } from './policy-versions.js';
+import type { RoleSessionStore } from './role-sessions.js';
+import type { RuntimeConfigurationStore } from './runtime-configurations.js';
+import type { SecretStore } from './secrets.js';
+import type { SessionStore } from './sessions.js';
 
 export class ConflictError extends Error {
   override readonly name = 'ConflictError';
@@ -159,6 +168,8 @@ export interface DeploymentStore {
   findOpen(groupId: string): Promise<Deployment | undefined>;
   /** The group's last successful deployment that was not undone by a reset: what its core runs. */
   findDeployed(groupId: string): Promise<Deployment | undefined>;
+  /** The group that the thing is the core of, by its newest deployment that is InProgress or deployed. */
+  findGroupOfCore(coreThingName: string): Promise<string | undefined>;
   /** Last successful deployments of groups that hold the thing as a device. */
   findDeployedWithDevice(thingArn: string): Promise<Deployment[]>;
 }
@@ -248,8 +259,11 @@ export interface StoredShadow {
 }
 
 export interface ShadowStore {
-  find(thingName: string): Promise<StoredShadow | undefined>;
-  put(thingName: string, shadow: StoredShadow): Promise<void>;
+  /** `key`: the thing's name, for a named shadow with a slash and that name. */
+  find(key: string): Promise<StoredShadow | undefined>;
+  put(key: string, shadow: StoredShadow): Promise<void>;
+  /** Names of the thing's named shadows, in their order, from `after` (exclusive) on. */
+  listNames(thingName: string, limit: number, after?: string): Promise<string[]>;
 }
 
 export interface Role {
@@ -275,14 +289,23 @@ export interface AccessKey {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly createdAt: string;
+  /** Inactive keys sign nothing; absent: Active. */
+  readonly status?: 'Active' | 'Inactive';
+  /** What the operator wants to remember of it. */
+  readonly description?: string;
 }
 
 /** Facts about this installation that are made once: account id, root CA, server key. */
 export interface SettingStore {
   get(name: string): Promise<string | undefined>;
   set(name: string, value: string): Promise<void>;
+  /** Oldest first. */
   accessKeys(): Promise<AccessKey[]>;
   addAccessKey(key: AccessKey): Promise<void>;
+  /** Answers false where there is no such key. */
+  setAccessKeyStatus(accessKeyId: string, status: 'Active' | 'Inactive'): Promise<boolean>;
+  /** Answers false where there was no such key. */
+  deleteAccessKey(accessKeyId: string): Promise<boolean>;
 }
 
 /** All of it. */
@@ -298,7 +321,16 @@ export interface Store {
   readonly shadows: ShadowStore;
   readonly roles: RoleStore;
   readonly tokens: TokenStore;
+  readonly policyVersions: PolicyVersionStore;
   readonly settings: SettingStore;
+  readonly roleSessions: RoleSessionStore;
+  readonly audit: AuditStore;
+  readonly runtimeConfigurations: RuntimeConfigurationStore;
+  readonly bulkDeployments: BulkDeploymentStore;
+  readonly jobs: JobStore;
+  readonly secrets: SecretStore;
+  readonly sessions: SessionStore;
+  readonly retained: RetainedStore;
   close(): Promise<void>;
 }
 

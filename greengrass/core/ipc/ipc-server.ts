@@ -22,8 +22,19 @@ export interface IpcServerOptions {
   readonly port: number;
   readonly desk: WorkDesk;
   readonly logs: FunctionLogs;
+  readonly credentials: () => Promise<CredentialsAnswer>;
   readonly logger: Logger;
 }
+
+/** Credentials of the group's role, under the names that AWS's SDKs read; or why there are none. */
+export type CredentialsAnswer =
+  | {
+      readonly AccessKeyId: string;
+      readonly SecretAccessKey: string;
+      readonly Token: string;
+      readonly Expiration: string;
+    }
+  | { readonly refused: 404 | 503; readonly reason: string };
 
 export class IpcServer implements Component {
   readonly name = 'GGIPC';
@@ -122,9 +133,17 @@ export class IpcServer implements Component {
     if (/^\/2016-11-01\/cloudwatch\/logs\/?$/.test(path))
       return handleLogs(this.#options.logs, caller, request, response);
     if (/^\/2016-11-01\/credentialprovider\/?$/.test(path)) {
-      throw new IpcRefusal(404, 'You need to attach an IAM role to this deployment group.');
+      return this.#giveCredentials(request, response);
     }
     throw new IpcRefusal(404, 'there is nothing here');
+  }
+
+  async #giveCredentials(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.method !== 'GET') throw new IpcRefusal(405, 'credentials are read with GET');
+    const credentials = await this.#options.credentials();
+    if ('refused' in credentials) throw new IpcRefusal(credentials.refused, credentials.reason);
+    const headers = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' };
+    await answer(response, 200, headers, JSON.stringify(credentials));
   }
 
   #identify(request: IncomingMessage): Caller {

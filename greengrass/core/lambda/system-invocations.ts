@@ -30,7 +30,7 @@ export class SystemInvocations {
       if (!request || request.kind !== undefined) {
         return { kind: 'malformed', reason: 'the client context must name a shadow topic as custom.subject' };
       }
-      return this.#answerLater(caller, this.services.shadow(request.thingName, request.operation, payload));
+      return this.#answerLater(caller, this.services.shadow(request.key, request.operation, payload));
     }
     if (isSameSystemFunction(arn, SYSTEM_FUNCTIONS.secrets)) {
       return this.#answerLater(caller, this.services.secret(caller.functionArn, payload));

@@ -11,7 +11,7 @@ export class ShadowEndpoint implements Endpoint {
     const request = parseShadowTopic(topic);
     if (!request || request.kind !== undefined) return false;
     // Not inside the sender's call: the answers are routed messages of their own.
-    setImmediate(() => this.service.request(request.thingName, request.operation, payload));
+    setImmediate(() => this.service.request(request.key, request.operation, payload));
     return true;
   }
 }

@@ -1,6 +1,13 @@
 /** What every implementation of `Store` must do; store.test.ts runs it against those that there are. */
-import { randomUUID } from 'node:crypto';
-import type { Container, Deployment, LambdaVersion, Store } from '../../greengrass/cloud/store/store.js';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import type { OpenedStore } from '../../greengrass/cloud/store/open-store.js';
+import type {
+  ArtifactStore,
+  Container,
+  Deployment,
+  LambdaVersion,
+  Store,
+} from '../../greengrass/cloud/store/store.js';
 import { ConflictError } from '../../greengrass/cloud/store/store.js';
 
 const AT = '2026-01-02T03:04:05.678Z';
@@ -55,14 +62,15 @@ function lambda(functionName: string): LambdaVersion {
 /** `open` gives an empty store; `reopen` one on the same data after the first was closed. */
 export function describeStore(
   name: string,
-  open: () => Promise<Store>,
-  reopen: () => Promise<Store>,
+  open: () => Promise<OpenedStore>,
+  reopen: () => Promise<OpenedStore>,
   cleanUp: () => Promise<void>,
 ): void {
   describe(`a store in ${name}`, () => {
     let store: Store;
+    let artifacts: ArtifactStore;
     beforeEach(async () => {
-      store = await open();
+      ({ store, artifacts } = await open());
     });
     afterEach(async () => {
       await store.close();
@@ -293,9 +301,9 @@ export function describeStore(
       await store.settings.addAccessKey({ accessKeyId: 'AKIA', secretAccessKey: 's', createdAt: AT });
       await store.things.create(thing('a'));
       await store.close();
-      store = await reopen();
+      ({ store, artifacts } = await reopen());
       expect(await store.settings.get('accountId')).toBe('123456789012');
-      expect(await store.settings.accessKeys()).toEqual([
+      expect(await store.settings.accessKeys()).toMatchObject([
         { accessKeyId: 'AKIA', secretAccessKey: 's', createdAt: AT },
       ]);
       expect(await store.things.find('a')).toBeDefined();
@@ -317,5 +325,60 @@ export function describeStore(
       expect(await failed).toBe('refused');
       expect(await store.containers.listVersions('groups', 'g', 100)).toHaveLength(40);
     });
+
+    it('gives every caller his own number where many add to one group', async () => {
+      const authority = { groupId: 'g', certificatePem: 'c', privateKeyPem: 'k', createdAt: AT };
+      const ids = Array.from({ length: 20 }, (_, n) => `authority-${n}`);
+      const deployments = ids.map(() => deployment('g'));
+      await Promise.all([
+        ...ids.map((authorityId) => store.authorities.create({ ...authority, authorityId })),
+        ...deployments.map((each) => store.deployments.create(each)),
+      ]);
+      expect(await store.authorities.list('g')).toHaveLength(20);
+      expect(await store.deployments.list('g', 100)).toHaveLength(20);
+    });
+
+    it('lists names by their bytes, not in the order of a language', async () => {
+      for (const thingName of ['b', 'A', 'a', '_', 'B', '\u00e4', 'Z'])
+        await store.things.create(thing(thingName));
+      const names = (await store.things.list(10)).map((t) => t.thingName);
+      expect(names).toEqual(['A', 'B', 'Z', '_', 'a', 'b', '\u00e4']);
+      expect((await store.things.list(10, 'Z')).map((t) => t.thingName)).toEqual(['_', 'a', 'b', '\u00e4']);
+    });
+
+    it('keeps artifacts once under their digests and gives ranges of them', async () => {
+      const digest = await artifacts.put(Buffer.from('hello'));
+      expect(digest).toBe(createHash('sha256').update('hello').digest('hex'));
+      expect(await artifacts.put(Buffer.from('hello'))).toBe(digest);
+      expect(await artifacts.size(digest)).toBe(5);
+      expect((await read(artifacts.read(digest))).toString()).toBe('hello');
+      expect((await read(artifacts.read(digest, 1, 3))).toString()).toBe('ell');
+    });
+
+    it('keeps artifacts of many megabytes, also where several put the same one at once', async () => {
+      const content = randomBytes(3 * 1024 * 1024 + 17);
+      const digests = await Promise.all([1, 2, 3].map(() => artifacts.put(content)));
+      const [digest = ''] = digests;
+      expect(new Set(digests).size).toBe(1);
+      expect((await read(artifacts.read(digest))).equals(content)).toBe(true);
+      const middle = await read(artifacts.read(digest, 1024 * 1024 - 5, 2 * 1024 * 1024 + 5));
+      expect(middle.equals(content.subarray(1024 * 1024 - 5, 2 * 1024 * 1024 + 6))).toBe(true);
+      const empty = await artifacts.put(Buffer.alloc(0));
+      expect(await artifacts.size(empty)).toBe(0);
+      expect(await read(artifacts.read(empty))).toHaveLength(0);
+    });
+
+    it('knows no artifacts under names that are no digests', async () => {
+      expect(await artifacts.size('../../etc/passwd')).toBeUndefined();
+      expect(await artifacts.size('0'.repeat(64))).toBeUndefined();
+      expect(() => artifacts.read('../../etc/passwd')).toThrow('not a SHA-256');
+      await expect(read(artifacts.read('0'.repeat(64)))).rejects.toThrow('0000');
+    });
   });
+}
+
+async function read(stream: NodeJS.ReadableStream): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const part of stream) parts.push(Buffer.from(part));
+  return Buffer.concat(parts);
 }

@@ -1,0 +1,200 @@
+/** gg's own verbs: whole errands that take many calls. What they need is loaded when one of them runs. */
+import { resolve } from 'node:path';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { VERSION } from '../lib/package-root.js';
+import type { Clients } from './clients.js';
+import { SHELLS } from './completion/shells.js';
+import type { ConnectOptions } from './connect.js';
+import { apiVerbList } from './overview.js';
+
+interface CommonOptions extends ConnectOptions {
+  readonly json?: boolean;
+}
+
+interface ConnectionOptions extends CommonOptions {
+  readonly iotHost?: string;
+  readonly mqttPort?: number;
+  readonly ggHost?: string;
+  readonly httpsPort?: number;
+  readonly caFile?: string;
+}
+
+function port(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 65535)
+    throw new InvalidArgumentError('a port is 1 to 65535');
+  return value;
+}
+
+const errands = () => import('./index.js');
+
+async function connect(options: CommonOptions): Promise<Clients> {
+  const [{ whereTo }, { createClients }] = await Promise.all([import('./connect.js'), errands()]);
+  const { endpoint, region, credentials } = whereTo(options, process.env);
+  return createClients({ endpoint, region, ...credentials });
+}
+
+async function connection(options: ConnectionOptions) {
+  const { readReady } = await import('./connect.js');
+  const ready = readReady(options);
+  const host = options.endpoint ? new URL(options.endpoint).hostname : undefined;
+  const caFile = options.caFile ?? ready?.caFile;
+  const iotHost = options.iotHost ?? ready?.mqtt.host ?? host;
+  const ggHost = options.ggHost ?? ready?.https.host ?? iotHost;
+  if (!caFile || !iotHost || !ggHost) {
+    throw new Error(
+      'where the cloud is, is not known: give --ready-file, or --iot-host, --gg-host and --ca-file',
+    );
+  }
+  return {
+    iotHost,
+    ggHost,
+    caFile,
+    mqttPort: options.mqttPort ?? ready?.mqtt.port ?? 8883,
+    httpsPort: options.httpsPort ?? ready?.https.port ?? 8443,
+  };
+}
+
+/** One line for people, or the facts as JSON. */
+function tell(options: CommonOptions, line: string, facts: object): void {
+  process.stdout.write(`${options.json ? JSON.stringify(facts, null, 2) : line}\n`);
+}
+
+function common(command: Command): Command {
+  return command
+    .option('--endpoint <url>', 'API of greengrass-cloud')
+    .option(
+      '--ready-file <file>',
+      'the file that greengrass-cloud wrote when it was ready: endpoint, ports, keys',
+    )
+    .option('--region <region>', 'region of the account')
+    .option('--json', 'print facts as JSON');
+}
+
+function withConnection(command: Command): Command {
+  return common(command)
+    .option('--iot-host <host>', 'MQTT host for the device')
+    .option('--mqtt-port <port>', 'MQTT port', port)
+    .option('--gg-host <host>', 'HTTPS host for the device')
+    .option('--https-port <port>', 'HTTPS port', port)
+    .option('--ca-file <file>', 'CA of the cloud');
+}
+
+function addBootstrap(gg: Command): void {
+  withConnection(gg.command('bootstrap'))
+    .description('make thing, certificate, policy, group and config.json for a core')
+    .requiredOption('--group-name <name>')
+    .requiredOption('--core-name <name>')
+    .requiredOption('--root <dir>', 'the greengrass root to fill')
+    .action(async (options: ConnectionOptions & { groupName: string; coreName: string; root: string }) => {
+      const { bootstrapCore } = await errands();
+      const made = await bootstrapCore(await connect(options), {
+        ...options,
+        ...(await connection(options)),
+        root: resolve(options.root),
+      });
+      tell(
+        options,
+        `Group ${options.groupName} (${made.groupId}), core ${options.coreName}: ${made.configFile}\nNext: greengrassd --root ${resolve(options.root)} start`,
+        made,
+      );
+    });
+}
+
+function addDevice(gg: Command): void {
+  withConnection(gg.command('device').description('devices of a group').command('create'))
+    .description('make thing, certificate and policy for a device and add it to the group')
+    .requiredOption('--group <name>', 'name or id of the group')
+    .requiredOption('--name <name>', 'name of the thing')
+    .requiredOption('--out <dir>', 'folder for certificate, key and CA')
+    .action(async (options: ConnectionOptions & { group: string; name: string; out: string }) => {
+      const { createDevice } = await errands();
+      const { caFile } = await connection(options);
+      const { group, name: thingName, out } = options;
+      const made = await createDevice(await connect(options), {
+        group,
+        thingName,
+        out: resolve(out),
+        caFile,
+      });
+      const { privateKeyPem: _secret, ...identity } = made.identity;
+      tell(
+        options,
+        `Device ${thingName}: files in ${resolve(out)}\nNext: gg deploy --group ${group} --wait`,
+        { ...made, identity },
+      );
+    });
+}
+
+function addDeploy(gg: Command): void {
+  common(gg.command('deploy'))
+    .description('deploy the latest version of a group')
+    .requiredOption('--group <name>', 'name or id of the group')
+    .option('--wait', 'wait for Success or Failure')
+    .option('--timeout <seconds>', 'how long to wait', (text) => Number(text), 300)
+    .action(async (options: CommonOptions & { group: string; wait?: boolean; timeout: number }) => {
+      const { deployGroup, waitForDeployment } = await errands();
+      const clients = await connect(options);
+      const { groupId, deploymentId } = await deployGroup(clients, options.group);
+      if (!options.wait)
+        return tell(options, `Deployment ${deploymentId} started`, { groupId, deploymentId });
+      const end = await waitForDeployment(clients, groupId, deploymentId, {
+        timeoutMs: options.timeout * 1000,
+      });
+      tell(
+        options,
+        `Deployment ${deploymentId}: ${end.status}${end.errorMessage ? `\n${end.errorMessage}` : ''}`,
+        { groupId, deploymentId, ...end },
+      );
+      if (end.status !== 'Success') process.exitCode = 1;
+    });
+}
+
+function addLambda(gg: Command): void {
+  common(gg.command('lambda').description('functions').command('publish <folder>'))
+    .description(
+      'zip a function folder (lambda.json) with its SDK, create or update the function, publish a version',
+    )
+    .action(async (folder: string, options: CommonOptions) => {
+      const { publishLambda } = await errands();
+      const { functionArn } = await publishLambda(await connect(options), resolve(folder));
+      tell(options, functionArn, { functionArn });
+    });
+}
+
+function addCompletion(gg: Command): void {
+  const completion = gg.command('completion').description('print what lets a shell complete gg by TAB');
+  for (const [shell, { script, use }] of Object.entries(SHELLS)) {
+    completion
+      .command(shell)
+      .description(use)
+      .action(async () => {
+        const { vocabulary } = await import('./completion/vocabulary.js');
+        process.stdout.write((await script())(vocabulary(gg)));
+      });
+  }
+}
+
+/** The command with all own verbs; nothing has run yet. */
+export function ownVerbs(): Command {
+  const gg = new Command('gg')
+    .description('Greengrass V1 for people')
+    .version(VERSION)
+    .exitOverride()
+    .showHelpAfterError('("gg --help" lists the verbs, "gg VERB --help" the options of one)')
+    .addHelpText('after', () => `\n${apiVerbList(process.stdout.columns ?? 80)}`);
+  for (const add of [addBootstrap, addDevice, addDeploy, addLambda, addCompletion]) add(gg);
+  return gg;
+}
+
+/** 0 done · 1 failed · 2 wrong command line. */
+export async function runOwnVerb(argv: readonly string[]): Promise<number> {
+  try {
+    await ownVerbs().parseAsync([...argv], { from: 'user' });
+    return Number(process.exitCode ?? 0);
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  }
+}

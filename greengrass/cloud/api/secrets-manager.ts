@@ -1,0 +1,454 @@
+/**
+ * Secrets Manager, as far as Greengrass and its scripts use it. Its protocol is JSON over POST to the root, the operation
+ * in X-Amz-Target. Values are sealed before they reach the database, and are in no log.
+ */
+import { randomInt, randomUUID } from 'node:crypto';
+import type { Secret, SecretVersion } from '../store/secrets.js';
+import { ConflictError } from '../store/store.js';
+import type { ApiContext } from './context.js';
+import { ApiError, refusal } from './errors.js';
+import { epochSeconds } from './iot-names.js';
+import type { Call, Operation } from './operation.js';
+import { pageOfBody } from './paging.js';
+import { type Checked, requestSchemas } from './secret-requests.js';
+import { CURRENT, moveStage, withVersion } from './secret-stages.js';
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+const MAX_STAGES = 20;
+/** What the credentials of a group's role may read: the names that Greengrass' own managed policy allows. */
+const ROLE_PREFIX = 'greengrass-';
+
+export function secretOperations(context: ApiContext): Operation[] {
+  const secrets = new Secrets(context);
+  const operation = (
+    name: string,
+    handle: (call: Call) => Promise<object>,
+    marks: Pick<Operation, 'isForGroupRoles' | 'isReading'> = {},
+  ): Operation => ({
+    name,
+    method: 'POST',
+    path: '/',
+    target: `secretsmanager.${name}`,
+    handle,
+    ...marks,
+  });
+  const reading = { isReading: true };
+  return [
+    operation('CreateSecret', (call) => secrets.create(call)),
+    operation('PutSecretValue', (call) => secrets.putValue(call)),
+    // Written down like a change: who has read a secret is worth knowing.
+    operation('GetSecretValue', (call) => secrets.value(call), { isForGroupRoles: true }),
+    operation('DescribeSecret', (call) => secrets.describe(call), { ...reading, isForGroupRoles: true }),
+    operation('ListSecrets', (call) => secrets.list(call), reading),
+    operation('ListSecretVersionIds', (call) => secrets.versionIds(call), {
+      ...reading,
+      isForGroupRoles: true,
+    }),
+    operation('UpdateSecret', (call) => secrets.update(call)),
+    operation('UpdateSecretVersionStage', (call) => secrets.updateStage(call)),
+    operation('DeleteSecret', (call) => secrets.delete(call)),
+    operation('RestoreSecret', (call) => secrets.restore(call)),
+    operation('TagResource', (call) => secrets.tag(call)),
+    operation('UntagResource', (call) => secrets.untag(call)),
+  ];
+}
+
+type Value = Checked<'PutSecretValue'>;
+
+class Secrets {
+  readonly #context: ApiContext;
+
+  constructor(context: ApiContext) {
+    this.#context = context;
+  }
+
+  async create(call: Call): Promise<object> {
+    const request = call.json(requestSchemas.CreateSecret);
+    const { region, accountId, store } = this.#context;
+    const now = new Date().toISOString();
+    const secret: Secret = {
+      arn: `arn:aws:secretsmanager:${region}:${accountId}:secret:${request.Name}-${suffix()}`,
+      name: request.Name,
+      ...(request.Description === undefined ? {} : { description: request.Description }),
+      ...(request.KmsKeyId === undefined ? {} : { kmsKeyId: request.KmsKeyId }),
+      tags: tagMap(request.Tags ?? []),
+      createdAt: now,
+      changedAt: now,
+    };
+    const version = this.#versionOf(secret, request, [CURRENT], now);
+    const answer = { ARN: secret.arn, Name: secret.name };
+    try {
+      await store.secrets.create(secret, version ? [version] : []);
+    } catch (error) {
+      if (!(error instanceof ConflictError)) throw error;
+      return this.#createdBefore(request, version);
+    }
+    return version ? { ...answer, VersionId: version.versionId } : answer;
+  }
+
+  async putValue(call: Call): Promise<object> {
+    const request = call.json(requestSchemas.PutSecretValue);
+    return this.#changing(request.SecretId, async (secret) => {
+      const now = new Date().toISOString();
+      const version = this.#versionOf(secret, request, request.VersionStages ?? [CURRENT], now);
+      if (!version) {
+        throw refusal('InvalidRequestException', 'You must provide either SecretString or SecretBinary.');
+      }
+      const { versionId, stages } = await this.#add(secret, version, now);
+      return { ARN: secret.arn, Name: secret.name, VersionId: versionId, VersionStages: stages };
+    });
+  }
+
+  async update(call: Call): Promise<object> {
+    const request = call.json(requestSchemas.UpdateSecret);
+    return this.#changing(request.SecretId, async (secret) => {
+      const now = new Date().toISOString();
+      const changed: Secret = {
+        ...secret,
+        ...(request.Description === undefined ? {} : { description: request.Description }),
+        ...(request.KmsKeyId === undefined ? {} : { kmsKeyId: request.KmsKeyId }),
+        changedAt: now,
+      };
+      const version = this.#versionOf(secret, request, [CURRENT], now);
+      const answer = { ARN: secret.arn, Name: secret.name };
+      if (version) return { ...answer, VersionId: (await this.#add(changed, version, now)).versionId };
+      await this.#context.store.secrets.save(changed);
+      return answer;
+    });
+  }
+
+  async value(call: Call): Promise<object> {
+    const { SecretId, VersionId, VersionStage } = call.json(requestSchemas.GetSecretValue);
+    const { store, vault } = this.#context;
+    const secret = await this.#find(SecretId, call);
+    const versions = await store.secrets.versions(secret.arn);
+    const stage = VersionStage ?? (VersionId === undefined ? CURRENT : undefined);
+    const version = versions.find(
+      ({ versionId, stages }) =>
+        (VersionId === undefined || versionId === VersionId) &&
+        (stage === undefined || stages.includes(stage)),
+    );
+    if (!version) {
+      const what = VersionId === undefined ? `staging label: ${stage}` : `VersionId: ${VersionId}`;
+      throw notFound(`Secrets Manager can't find the specified secret value for ${what}`);
+    }
+    const plain = vault.open(sealName(secret, version.versionId), version.sealed);
+    await this.#noteAccess(secret);
+    return {
+      ARN: secret.arn,
+      Name: secret.name,
+      VersionId: version.versionId,
+      ...(version.isBinary
+        ? { SecretBinary: plain.toString('base64') }
+        : { SecretString: plain.toString('utf8') }),
+      VersionStages: version.stages,
+      CreatedDate: epochSeconds(version.createdAt),
+    };
+  }
+
+  async describe(call: Call): Promise<object> {
+    const { SecretId } = call.json(requestSchemas.DescribeSecret);
+    const secret = await this.#find(SecretId, call, { evenIfDeleted: true });
+    const versions = await this.#context.store.secrets.versions(secret.arn);
+    return { ...describeSecret(secret), VersionIdsToStages: stagesByVersion(versions) };
+  }
+
+  async list(call: Call): Promise<object> {
+    const { MaxResults, NextToken, IncludePlannedDeletion, Filters } = call.json(requestSchemas.ListSecrets);
+    const { secrets } = this.#context.store;
+    const { items, next } = await pageOfBody({
+      scope: 'secrets',
+      size: MaxResults ?? 100,
+      token: NextToken,
+      fetch: (limit, after) => secrets.list(limit, after),
+      keyOf: ({ name }: Secret) => name,
+    });
+    const shown = items.filter(
+      (secret) =>
+        (IncludePlannedDeletion === true || secret.deletionAt === undefined) &&
+        (Filters ?? []).every(({ Key, Values }) => matches(secret, Key, Values)),
+    );
+    return {
+      SecretList: await Promise.all(
+        shown.map(async (secret) => ({
+          ...describeSecret(secret),
+          SecretVersionsToStages: stagesByVersion(await secrets.versions(secret.arn)),
+        })),
+      ),
+      ...(next === undefined ? {} : { NextToken: next }),
+    };
+  }
+
+  async versionIds(call: Call): Promise<object> {
+    const { SecretId, IncludeDeprecated } = call.json(requestSchemas.ListSecretVersionIds);
+    const secret = await this.#find(SecretId, call);
+    const versions = await this.#context.store.secrets.versions(secret.arn);
+    return {
+      ARN: secret.arn,
+      Name: secret.name,
+      Versions: versions
+        .filter(({ stages }) => IncludeDeprecated === true || stages.length > 0)
+        .map(({ versionId, stages, createdAt }) => ({
+          VersionId: versionId,
+          VersionStages: stages,
+          CreatedDate: epochSeconds(createdAt),
+        })),
+    };
+  }
+
+  async updateStage(call: Call): Promise<object> {
+    const request = call.json(requestSchemas.UpdateSecretVersionStage);
+    const { VersionStage: stage, MoveToVersionId: to, RemoveFromVersionId: from } = request;
+    return this.#changing(request.SecretId, async (secret) => {
+      const versions = await this.#context.store.secrets.versions(secret.arn);
+      for (const id of [to, from]) {
+        if (id !== undefined && !versions.some(({ versionId }) => versionId === id)) {
+          throw notFound(`Secrets Manager can't find the specified secret version: ${id}`);
+        }
+      }
+      const holder = versions.find(({ stages }) => stages.includes(stage))?.versionId;
+      if (holder !== undefined && holder !== to && holder !== from) {
+        throw refusal(
+          'InvalidParameterException',
+          `The parameter RemoveFromVersionId can't be empty or another one. Staging label ${stage} is currently attached to version ${holder}, so you must explicitly reference that version in RemoveFromVersionId.`,
+        );
+      }
+      if (to === undefined && stage === CURRENT) {
+        throw refusal(
+          'InvalidParameterException',
+          `You can only move staging label ${CURRENT} to a different secret version. It can't be completely removed.`,
+        );
+      }
+      const changed = { ...secret, changedAt: new Date().toISOString() };
+      await this.#context.store.secrets.save(changed, moveStage(versions, stage, to));
+      return { ARN: secret.arn, Name: secret.name };
+    });
+  }
+
+  async delete(call: Call): Promise<object> {
+    const request = call.json(requestSchemas.DeleteSecret);
+    const { ForceDeleteWithoutRecovery: isForced = false, RecoveryWindowInDays: days } = request;
+    if (isForced && days !== undefined) {
+      throw refusal(
+        'InvalidParameterException',
+        "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.",
+      );
+    }
+    const { secrets } = this.#context.store;
+    return this.#changing(
+      request.SecretId,
+      async (secret) => {
+        const now = Date.now();
+        const at = new Date(isForced ? now : now + (days ?? 30) * DAY_MS).toISOString();
+        if (isForced) await secrets.delete(secret.arn);
+        else await secrets.save({ ...secret, deletionAt: at, changedAt: new Date(now).toISOString() });
+        return { ARN: secret.arn, Name: secret.name, DeletionDate: epochSeconds(at) };
+      },
+      { evenIfDeleted: isForced },
+    );
+  }
+
+  async restore(call: Call): Promise<object> {
+    const { SecretId } = call.json(requestSchemas.RestoreSecret);
+    return this.#changing(
+      SecretId,
+      async ({ deletionAt: _deletion, ...secret }) => {
+        await this.#context.store.secrets.save({ ...secret, changedAt: new Date().toISOString() });
+        return { ARN: secret.arn, Name: secret.name };
+      },
+      { evenIfDeleted: true },
+    );
+  }
+
+  async tag(call: Call): Promise<object> {
+    const { SecretId, Tags } = call.json(requestSchemas.TagResource);
+    return this.#changing(SecretId, async (secret) => {
+      await this.#context.store.secrets.save({ ...secret, tags: { ...secret.tags, ...tagMap(Tags) } });
+      return {};
+    });
+  }
+
+  async untag(call: Call): Promise<object> {
+    const { SecretId, TagKeys } = call.json(requestSchemas.UntagResource);
+    return this.#changing(SecretId, async (secret) => {
+      const tags = Object.entries(secret.tags).filter(([key]) => !TagKeys.includes(key));
+      await this.#context.store.secrets.save({ ...secret, tags: Object.fromEntries(tags) });
+      return {};
+    });
+  }
+
+  /** The same request again, after an answer that was lost, gives that answer; else the name is taken. */
+  async #createdBefore(request: Checked<'CreateSecret'>, version: SecretVersion | undefined) {
+    const existing = await this.#context.store.secrets.find(request.Name);
+    const same =
+      existing && version && request.ClientRequestToken !== undefined
+        ? (await this.#context.store.secrets.versions(existing.arn)).find(
+            ({ versionId }) => versionId === version.versionId,
+          )
+        : undefined;
+    if (existing && same && this.#isSameValue(existing, same, request)) {
+      return { ARN: existing.arn, Name: existing.name, VersionId: same.versionId };
+    }
+    if (existing?.deletionAt !== undefined) {
+      throw refusal(
+        'InvalidRequestException',
+        "You can't create this secret because a secret with this name is already scheduled for deletion.",
+      );
+    }
+    throw refusal(
+      'ResourceExistsException',
+      `The operation failed because the secret ${request.Name} already exists.`,
+    );
+  }
+
+  /** Adds the version; one with the same id and value is there already, which is no change. */
+  async #add(secret: Secret, version: SecretVersion, now: string): Promise<SecretVersion> {
+    const { secrets } = this.#context.store;
+    const versions = await secrets.versions(secret.arn);
+    const same = versions.find(({ versionId }) => versionId === version.versionId);
+    if (same) {
+      const given = this.#open(secret, version);
+      if (same.isBinary === version.isBinary && this.#open(secret, same).equals(given)) return same;
+      throw refusal(
+        'ResourceExistsException',
+        `You can't modify the value of version ${version.versionId}: use another ClientRequestToken.`,
+      );
+    }
+    // The first version is always the current one.
+    const stages = versions.length === 0 ? [...new Set([CURRENT, ...version.stages])] : version.stages;
+    const added = { ...version, stages };
+    await secrets.save({ ...secret, changedAt: now }, withVersion(versions, added));
+    return added;
+  }
+
+  #isSameValue(
+    secret: Secret,
+    version: SecretVersion,
+    { SecretString, SecretBinary }: Partial<Value>,
+  ): boolean {
+    const given =
+      SecretBinary === undefined ? Buffer.from(SecretString ?? '') : Buffer.from(SecretBinary, 'base64');
+    return this.#open(secret, version).equals(given);
+  }
+
+  #open(secret: Secret, { versionId, sealed }: SecretVersion): Buffer {
+    return this.#context.vault.open(sealName(secret, versionId), sealed);
+  }
+
+  #versionOf(
+    secret: Secret,
+    { SecretString, SecretBinary, ClientRequestToken }: Partial<Value>,
+    stages: readonly string[],
+    createdAt: string,
+  ): SecretVersion | undefined {
+    if (SecretString !== undefined && SecretBinary !== undefined) {
+      throw refusal('InvalidParameterException', "You can't specify both a SecretString and a SecretBinary.");
+    }
+    if (SecretString === undefined && SecretBinary === undefined) return undefined;
+    if (stages.length > MAX_STAGES) {
+      throw refusal('InvalidParameterException', `VersionStages: at most ${MAX_STAGES} labels.`);
+    }
+    const versionId = ClientRequestToken ?? randomUUID();
+    const plain =
+      SecretBinary === undefined ? Buffer.from(SecretString ?? '') : Buffer.from(SecretBinary, 'base64');
+    const sealed = this.#context.vault.seal(sealName(secret, versionId), plain);
+    return { versionId, createdAt, stages, isBinary: SecretBinary !== undefined, sealed };
+  }
+
+  async #changing<T>(
+    id: string,
+    change: (secret: Secret) => Promise<T>,
+    options: { evenIfDeleted?: boolean } = {},
+  ): Promise<T> {
+    const { arn } = await this.#find(id, undefined, options);
+    return this.#context.exclusive.run(`secret ${arn}`, async () =>
+      change(await this.#find(arn, undefined, options)),
+    );
+  }
+
+  async #find(id: string, call?: Call, { evenIfDeleted = false } = {}): Promise<Secret> {
+    const { secrets } = this.#context.store;
+    const found = (await secrets.find(id)) ?? (await this.#findByPartialArn(id));
+    const isDue = found?.deletionAt !== undefined && Date.parse(found.deletionAt) <= Date.now();
+    if (found && isDue) await secrets.delete(found.arn);
+    if (!found || isDue) throw notFound("Secrets Manager can't find the specified secret.");
+    if (call?.principal.kind === 'groupRole' && !found.name.startsWith(ROLE_PREFIX)) {
+      throw refusal(
+        'AccessDeniedException',
+        `User: ${call.principal.arn} is not authorized to read ${found.arn}: a group's role reads secrets whose names begin with ${ROLE_PREFIX}`,
+      );
+    }
+    if (found.deletionAt !== undefined && !evenIfDeleted) {
+      throw refusal(
+        'InvalidRequestException',
+        "You can't perform this operation on the secret because it was marked for deletion.",
+      );
+    }
+    return found;
+  }
+
+  /** The ARN without the hyphen and the six characters at its end, as users write it. */
+  async #findByPartialArn(id: string): Promise<Secret | undefined> {
+    const name = /^arn:aws[a-z-]*:secretsmanager:[^:]+:\d{12}:secret:(.+)$/.exec(id)?.[1];
+    const found = name === undefined ? undefined : await this.#context.store.secrets.find(name);
+    return found?.arn.startsWith(`${id}-`) ? found : undefined;
+  }
+
+  /** Secrets Manager keeps the day, which spares a write for each reading. */
+  async #noteAccess(secret: Secret): Promise<void> {
+    const accessedAt = `${new Date().toISOString().slice(0, 10)}T00:00:00.000Z`;
+    if (secret.accessedAt !== accessedAt) await this.#context.store.secrets.save({ ...secret, accessedAt });
+  }
+}
+
+function describeSecret(secret: Secret): object {
+  const { arn, name, description, kmsKeyId, tags, createdAt, changedAt, accessedAt, deletionAt } = secret;
+  return {
+    ARN: arn,
+    Name: name,
+    ...(description === undefined ? {} : { Description: description }),
+    ...(kmsKeyId === undefined ? {} : { KmsKeyId: kmsKeyId }),
+    CreatedDate: epochSeconds(createdAt),
+    LastChangedDate: epochSeconds(changedAt),
+    ...(accessedAt === undefined ? {} : { LastAccessedDate: epochSeconds(accessedAt) }),
+    ...(deletionAt === undefined ? {} : { DeletedDate: epochSeconds(deletionAt) }),
+    Tags: Object.entries(tags).map(([Key, Value]) => ({ Key, Value })),
+  };
+}
+
+function stagesByVersion(versions: readonly SecretVersion[]): object {
+  const labelled = versions.filter(({ stages }) => stages.length > 0);
+  return Object.fromEntries(labelled.map(({ versionId, stages }) => [versionId, stages]));
+}
+
+/** As Secrets Manager's filters: a value is the beginning of a word; one with `!` before it must not match. */
+function matches(secret: Secret, key: string, values: readonly string[]): boolean {
+  const texts: Record<string, readonly string[]> = {
+    name: [secret.name],
+    description: [secret.description ?? ''],
+    'tag-key': Object.keys(secret.tags),
+    'tag-value': Object.values(secret.tags),
+  };
+  const searched = key === 'all' ? Object.values(texts).flat() : (texts[key] ?? []);
+  return values.some((value) => {
+    const wanted = value.replace(/^!/, '');
+    return searched.some((text) => text.startsWith(wanted)) !== value.startsWith('!');
+  });
+}
+
+function tagMap(tags: ReadonlyArray<{ Key: string; Value: string }>): Record<string, string> {
+  return Object.fromEntries(tags.map(({ Key, Value }) => [Key, Value]));
+}
+
+function sealName({ arn }: Secret, versionId: string): string {
+  return `${arn} ${versionId}`;
+}
+
+function notFound(message: string): ApiError {
+  return new ApiError(400, 'ResourceNotFoundException', message);
+}
+
+function suffix(): string {
+  const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+  return Array.from({ length: 6 }, () => letters[randomInt(letters.length)]).join('');
+}
