@@ -194,7 +194,13 @@ export async function runOwnVerb(argv: readonly string[]): Promise<number> {
     return Number(process.exitCode ?? 0);
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`${messageOf(error)}\n`);
     return 1;
   }
+}
+
+function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.name !== 'CredentialsProviderError') return error.message;
+  return 'there are no keys: give --ready-file, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY';
 }

@@ -110,10 +110,15 @@ export class CloudService {
     const place = { region, accountId };
     const tls = { certPem: certificate.certificatePem, keyPem: certificate.privateKeyPem };
     const authorities = new GroupAuthorities(store, accountId);
-    const deployer = new Deployer({ store, shadows, ...place, logger: log.child({ component: 'deployer' }) });
+    const deployer = new Deployer({
+      ...{ store, shadows, exclusive, ...place },
+      hasReplicas: databaseUrl !== undefined,
+      logger: log.child({ component: 'deployer' }),
+    });
+    this.#started.push(async () => deployer.stop());
     await deployer.follow();
     const broker = new CloudBroker({
-      ...{ store, shadows: ownShadows, tls, host, ...place },
+      ...{ store, shadows: ownShadows, tls, host, bus, ...place },
       port: this.#options.mqttPort,
       logger: log.child({ component: 'mqtt' }),
     });
@@ -134,6 +139,7 @@ export class CloudService {
       },
       { host, port: this.#options.apiPort },
     );
+    // First: the broker reads the sessions of its clients, and what changes from then on comes over the bus.
     await this.#start(bus);
     // Where things are AWS IoT's, cores connect there.
     if (!awsMqtt) await this.#start(broker);

@@ -61,7 +61,10 @@ try {
     recursive: true,
     filter: (path) => !path.endsWith('.ts'),
   });
-  cpSync(join(root, 'greengrass/runtimes'), join(home, 'greengrass/runtimes'), { recursive: true });
+  cpSync(join(root, 'greengrass/runtimes'), join(home, 'greengrass/runtimes'), {
+    recursive: true,
+    filter: (path) => !/\/src$|\.built$/.test(path),
+  });
   cpSync(process.execPath, join(home, 'bin/node'));
   const launcher = join(home, 'greengrassd');
   writeFileSync(

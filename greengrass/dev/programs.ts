@@ -30,10 +30,11 @@ export interface RunningCloud {
   stop(): Promise<void>;
 }
 
-/** Starts greengrass-cloud on free ports (or the given ones) and waits for its ready file. */
+/** Starts greengrass-cloud on free ports (or the given ones), with `more` options, and waits for its ready file. */
 export async function startCloud(
   folder: string,
   ports: { api?: number; mqtt?: number; https?: number } = {},
+  more: readonly string[] = [],
 ): Promise<RunningCloud> {
   mkdirSync(folder, { recursive: true });
   const ready = join(folder, 'ready.json');
@@ -47,6 +48,7 @@ export async function startCloud(
       ...['--mqtt-port', String(ports.mqtt ?? 0)],
       ...['--https-port', String(ports.https ?? 0)],
       ...['--ready-file', ready],
+      ...more,
     ],
     { stdio: ['ignore', 'ignore', 'pipe'] },
   );

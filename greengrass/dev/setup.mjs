@@ -111,8 +111,16 @@ function checkContainerEngine() {
   );
 }
 
+/** What is written in C and Java, where there are compilers; says what it leaves out. */
+function buildNative() {
+  const { ok, output } = run(process.execPath, ['greengrass/dev/native.mjs']);
+  process.stdout.write(output);
+  if (!ok) fail('The C library or the Java runtime could not be built.', 'functions in C and Java', 'see the lines above');
+}
+
 checkNode();
 checkPython();
 installDependencies();
 build();
+buildNative();
 checkContainerEngine();

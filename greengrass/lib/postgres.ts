@@ -105,6 +105,14 @@ export function isCollision(error: unknown): boolean {
   return ['40001', '40P01'].includes(codeOf(error) ?? '');
 }
 
+/**
+ * Whether a prepared statement is of no use any more because a newer replica changed its tables. The connection that
+ * prepared it is to be dropped; on another one the statement may be run again.
+ */
+export function isStalePlan(error: unknown): boolean {
+  return codeOf(error) === '0A000' && error instanceof Error && error.message.includes('cached plan');
+}
+
 /** The error as it is, or, where the connection failed, one that says so with the database's place. */
 export function explain(error: unknown, place: string): unknown {
   if (!isConnectionError(error) || error instanceof DatabaseUnavailableError) return error;

@@ -14,6 +14,8 @@ export interface OpenOptions {
   /** Schema changes in order; the count that ran is kept in user_version. Never edit one that was released. */
   readonly migrations: readonly string[];
   readonly readonly?: boolean;
+  /** True for a further connection to a file that this process has opened, and checked, already. */
+  readonly isChecked?: boolean;
 }
 
 /** A database file that can't be used; the message says what to do. */
@@ -22,7 +24,10 @@ export class DatabaseError extends Error {
 }
 
 /** Opens (and creates) the database at `path`, checks it and brings its schema up to date. */
-export function openDatabase(path: string, { migrations, readonly = false }: OpenOptions): Database {
+export function openDatabase(
+  path: string,
+  { migrations, readonly = false, isChecked = false }: OpenOptions,
+): Database {
   if (!readonly) mkdirSync(dirname(path), { recursive: true });
   const db = new BetterSqlite3(path, { readonly });
   try {
@@ -32,7 +37,7 @@ export function openDatabase(path: string, { migrations, readonly = false }: Ope
     }
     db.pragma('foreign_keys = ON');
     db.pragma('busy_timeout = 5000');
-    const verdict = db.pragma('quick_check', { simple: true });
+    const verdict = isChecked ? 'ok' : db.pragma('quick_check', { simple: true });
     if (verdict !== 'ok') throw new DatabaseError(`integrity check says: ${String(verdict)}`);
     if (!readonly) migrate(db, migrations);
     return db;
@@ -53,8 +58,10 @@ function migrate(db: Database, migrations: readonly string[]): void {
   }
   for (let version = done; version < migrations.length; version++) {
     db.transaction(() => {
+      // Another process that opened the file at the same time may have been faster.
+      if (Number(db.pragma('user_version', { simple: true })) !== version) return;
       db.exec(migrations[version] as string);
       db.pragma(`user_version = ${version + 1}`);
-    })();
+    }).immediate();
   }
 }

@@ -42,13 +42,22 @@ const ALL: Import[] = sources().flatMap(importsOf);
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'better-sqlite3': ['lib/sqlite.ts'],
   'node-forge': ['lib/x509.ts'],
+  pg: ['lib/postgres.ts'],
   pino: ['lib/log.ts'],
   zod: ['lib/check.ts'],
   'node:child_process': ['lib/subprocess.ts'],
 };
 
 /** Folder (longest prefix wins) and what of ours it may import; its own folder is always allowed. */
-const PARTS = ['lib/', 'model/', 'core/component', 'core/errors', 'core/router/', 'core/service-client'];
+const PARTS = [
+  'lib/',
+  'model/',
+  'core/component',
+  'core/control/control-route',
+  'core/errors',
+  'core/router/',
+  'core/service-client',
+];
 const CONTRACTS = ['core/isolation/worker-process', 'core/logs/function-logs'];
 const RULES: ReadonlyArray<readonly [string, readonly string[]]> = [
   ['lib/', []],
@@ -56,6 +65,7 @@ const RULES: ReadonlyArray<readonly [string, readonly string[]]> = [
   ['core/router/', ['lib/log', 'model/']],
   ['core/service-client', ['lib/', 'model/', 'core/errors']],
   ['core/broker/', PARTS],
+  ['core/control/', ['lib/', 'model/', 'core/component', 'core/router/']],
   ['core/shadow/', PARTS],
   ['core/iot-client/', PARTS],
   ['core/lambda/', [...PARTS, ...CONTRACTS, 'core/ipc/', 'core/isolation/', 'core/resources/']],

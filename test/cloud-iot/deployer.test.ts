@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { Deployer } from '../../greengrass/cloud/deployment/deployer.js';
 import { CloudShadows } from '../../greengrass/cloud/iot/shadows.js';
+import { LocalExclusive } from '../../greengrass/cloud/store/exclusive.js';
 import type { Deployment } from '../../greengrass/cloud/store/store.js';
 import { silentLogger } from '../../greengrass/lib/log.js';
 import { waitFor } from '../support/wait-for.js';
@@ -25,6 +26,7 @@ describe('the deployer', () => {
     shadows = new CloudShadows(group.store);
     deployer = new Deployer({
       ...{ store: group.store, shadows, region: REGION, accountId: ACCOUNT, logger: silentLogger() },
+      exclusive: new LocalExclusive(),
     });
   }
   const desired = async (thing = 'core-gda') =>

@@ -12,6 +12,7 @@ describe('retained messages', () => {
     await lab.start();
     identity = await lab.identity('everybody');
     speaker = await lab.connect(identity, 'speaker');
+    await speaker.publish('end', 'end', retain);
   });
   afterAll(() => lab.close());
 
@@ -28,8 +29,6 @@ describe('retained messages', () => {
       packets.push(packet);
     }
   }
-  beforeAll(() => speaker.publish('end', 'end', retain));
-
   it('the last one comes to a new subscriber, flagged; an ordinary copy to who is there', async () => {
     const present = await lab.connect(identity, 'present');
     await present.subscribe({ 'c1/x': 1 });
@@ -69,9 +68,11 @@ describe('retained messages', () => {
   });
 
   it('more than a page of them', async () => {
-    for (let index = 0; index < 230; index++) await speaker.publish(`c4/${index}`, 'x', retain);
-    const packets = await retainedFor({ 'c4/#': 1 }, { clean: false });
-    expect(new Set(packets.map(({ topic }) => topic)).size).toBe(230);
+    for (let index = 0; index < 130; index++) await speaker.publish(`c4/${index}`, 'x', retain);
+    const client = await lab.connect(identity, 'reader', { clean: false });
+    await client.subscribe({ 'c4/#': 1 });
+    const topics = new Set<string>();
+    while (topics.size < 130) topics.add((await client.message()).topic);
   });
 
   it('a session that is resumed gets them only when it subscribes again', async () => {

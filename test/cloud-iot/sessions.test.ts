@@ -5,7 +5,10 @@ import { waitFor } from '../support/wait-for.js';
 import { ARN, Lab, type LabIdentity } from './lab.js';
 import type { RawClient } from './raw-client.js';
 
-const SETTINGS: SessionSettings = { expiryMs: 60_000, queue: { messages: 1000, bytes: 1_000_000 } };
+const SETTINGS: SessionSettings = {
+  ...{ expiryMs: 60_000, queue: { messages: 1000, bytes: 1_000_000 } },
+  totalBytes: 10_000_000,
+};
 const KEEP = { clean: false };
 
 describe('persistent sessions', () => {
@@ -148,6 +151,21 @@ describe('persistent sessions', () => {
     expect(broker.counts.droppedMessages - before).toBe(3);
   });
 
+  it('all queues together are bounded: the largest one loses its oldest messages', async () => {
+    broker = await lab.restart({ sessions: { ...SETTINGS, expiryMs: 8000, totalBytes: 100_000 } });
+    speaker = await lab.connect(identity, 'speaker');
+    await away('large', { 'c1/large': 1 });
+    await away('small', { 'c1/small': 1 });
+    await speaker.publish('c1/small', 'x');
+    for (let index = 0; index < 4; index++)
+      await speaker.publish('c1/large', `${index} ${'x'.repeat(30_000)}`);
+    await waitFor(() => broker.counts.droppedMessages > 0);
+    expect(await texts(await open('small'), 1)).toEqual(['x']);
+    const got = await texts(await open('large'), 4 - broker.counts.droppedMessages);
+    expect(got.at(-1)?.split(' ')[0]).toBe('3');
+    broker = await lab.restart({ sessions: SETTINGS });
+  });
+
   it('ends when its client was away for too long', async () => {
     broker = await lab.restart({ sessions: { ...SETTINGS, expiryMs: 400 } });
     const stays = await open('stays');
@@ -226,5 +244,17 @@ describe('persistent sessions', () => {
       sent.push(`a${index}`, `b${index}`);
     }
     expect((await texts(client, 400)).sort()).toEqual(sent.sort());
+  });
+
+  it('a message that is overtaken on its way through the broker is not taken for a repetition', async () => {
+    const client = await lab.connect(identity, 'b8');
+    await client.subscribe({ b8: 1 });
+    const publish = (qos: 0 | 1) => broker.publish('b8', Buffer.from(`QoS ${qos}`), qos);
+    for (let turns = 0; turns < 20; turns++) {
+      const first = publish(1);
+      for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+      await Promise.all([first, publish(0)]);
+      expect((await texts(client, 2)).sort()).toEqual(['QoS 0', 'QoS 1']);
+    }
   });
 });

@@ -32,6 +32,9 @@ async function cloud(...args: string[]): Promise<string> {
 const AT = '2026-01-02T03:04:05.678Z';
 const ARTIFACT = randomBytes(2.5 * 1024 * 1024);
 
+// Commands would take the database from there.
+delete process.env.GREENGRASS_DATABASE_URL;
+
 let folder = '';
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gg-backup-'));
@@ -113,6 +116,9 @@ async function backUpAndRestore(from: Place, to: Place): Promise<void> {
   expect(content).toEqual(await contentOf(from));
   expect(content).toMatchObject({ version: MIGRATIONS.length, masterKey: 'the key' });
   expect((await stat(join(to.dataFolder, 'master.key'))).mode & 0o777).toBe(0o600);
+  if (to.databaseUrl === undefined) {
+    expect((await stat(join(to.dataFolder, 'cloud.db'))).mode & 0o777).toBe(0o600);
+  }
   const { store, artifacts } = await openStore(to);
   expect((await store.things.find('core'))?.thingArn).toBe('arn');
   await artifacts.put(Buffer.from('new'));
@@ -192,6 +198,8 @@ function describeRestore(empty: () => Promise<Place>): void {
       const error: Error | string = await cloud('restore', ...target.args, '--from', forged).catch((e) => e);
       expect(`${what}: ${error}`).toContain(message);
     }
+    const left = await readdir(target.dataFolder, { recursive: true, withFileTypes: true }).catch(() => []);
+    expect(left.filter((entry) => entry.isFile() && entry.name !== 'cloud.lock')).toEqual([]);
     await writeFile(join(folder, 'text.zip'), 'no zip');
     const restored = cloud('restore', ...target.args, '--from', join(folder, 'text.zip'));
     await expect(restored).rejects.toThrow("can't be read as a backup");

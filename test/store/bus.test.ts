@@ -1,7 +1,8 @@
 import { type BusMessage, NoBus } from '../../greengrass/cloud/store/bus.js';
-import { PostgresBus } from '../../greengrass/cloud/store/postgres-bus.js';
+import { PostgresBus, type PostgresBusOptions } from '../../greengrass/cloud/store/postgres-bus.js';
 import { migratePostgres } from '../../greengrass/cloud/store/postgres-schema.js';
 import { MIGRATIONS } from '../../greengrass/cloud/store/schema.js';
+import { createLogger } from '../../greengrass/lib/log.js';
 import { openPool, type PostgresPool } from '../../greengrass/lib/postgres.js';
 import { describeWithPostgres, PostgresServer } from '../support/postgres.js';
 import { waitFor } from '../support/wait-for.js';
@@ -33,8 +34,10 @@ describeWithPostgres('the bus of replicas', () => {
     await pool.end();
   });
 
-  async function replica(): Promise<{ bus: PostgresBus; got: BusMessage[]; texts: () => string[] }> {
-    const bus = new PostgresBus({ url, pool });
+  async function replica(
+    options: Partial<PostgresBusOptions> = {},
+  ): Promise<{ bus: PostgresBus; got: BusMessage[]; texts: () => string[] }> {
+    const bus = new PostgresBus({ url, pool, ...options });
     buses.push(bus);
     const got: BusMessage[] = [];
     bus.onMessage((message) => got.push(message));
@@ -82,6 +85,13 @@ describeWithPostgres('the bus of replicas', () => {
     expect(orders[0]).toEqual(orders[1]);
   });
 
+  it('sends one message after the other', async () => {
+    const [one, two] = [await replica(), await replica()];
+    for (let n = 0; n < 100; n++) await one.bus.send(text(`${n}`));
+    await waitFor(() => two.got.length === 100);
+    expect(two.texts()).toEqual(Array.from({ length: 100 }, (_, n) => `${n}`));
+  });
+
   it('sends what comes in one turn of the event loop together', async () => {
     const one = await replica();
     await Promise.all(Array.from({ length: 500 }, (_, n) => one.bus.send(text(`${n}`))));
@@ -118,6 +128,24 @@ describeWithPostgres('the bus of replicas', () => {
     await Promise.all(sent);
     await waitFor(() => two.got.length >= sent.length);
     expect(two.texts()).toEqual(sent.map((_, n) => `${n}`));
+  });
+
+  it('forgets old messages, but not where it stands', async () => {
+    const one = await replica({ keptMs: 1, cleanEveryMs: 1 });
+    const two = await replica();
+    await one.bus.send(text('1'));
+    await waitFor(async () => (await server.query('SELECT id FROM bus_messages', url)).length === 0);
+    await one.bus.send(text('2'));
+    await waitFor(() => two.got.length === 2);
+    expect(two.texts()).toEqual(['1', '2']);
+  });
+
+  it('says in its log that messages were lost', async () => {
+    const lines: string[] = [];
+    const log = createLogger({ stream: { write: (line) => void lines.push(line) } });
+    await replica({ log });
+    await server.query('UPDATE bus_position SET last_id = last_id + 5, deleted_id = last_id + 5', url);
+    await waitFor(() => lines.join().includes('messages of other replicas are lost'));
   });
 
   it('rejects what can not be sent any more', async () => {

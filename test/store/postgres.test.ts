@@ -111,6 +111,16 @@ describeWithPostgres('a PostgreSQL database', () => {
     expect(await value()).toBe(0);
   });
 
+  it('goes on where a newer replica gives a table another column', async () => {
+    const read = () => sql.get<{ value: number }>('SELECT * FROM counters WHERE name = ?', 'a');
+    const readInside = () =>
+      sql.transaction((tx) => tx.get<{ value: number }>('SELECT * FROM counters WHERE name = ?', 'a'));
+    await Promise.all(Array.from({ length: 8 }, (_, n) => (n % 2 ? read() : readInside())));
+    await server.query('ALTER TABLE counters ADD COLUMN more TEXT', url);
+    const rows = await Promise.all(Array.from({ length: 8 }, (_, n) => (n % 2 ? read() : readInside())));
+    expect(rows.map((row) => row?.value)).toEqual(rows.map(() => 0));
+  });
+
   it('gets its tables once where many replicas start together', async () => {
     const stores = await Promise.all(
       [1, 2, 3, 4].map(() => openStore({ dataFolder: '/nowhere', databaseUrl: url })),

@@ -8,9 +8,9 @@ import type { WorkerLogLevel } from '../../greengrass/core/isolation/worker-proc
 import type { DeployedFunction } from '../../greengrass/core/lambda/deployed-function.js';
 import { Functions, type FunctionsOptions } from '../../greengrass/core/lambda/functions.js';
 import type { SystemServices } from '../../greengrass/core/lambda/system-services.js';
+import { ShadowService } from '../../greengrass/core/shadow/shadow-service.js';
 import { createLogger } from '../../greengrass/lib/log.js';
 import { PACKAGE_ROOT } from '../../greengrass/lib/package-root.js';
-import { type KeptShadow, runShadowOperation } from '../../greengrass/model/shadow-operations.js';
 
 export interface Published {
   readonly source: string;
@@ -61,7 +61,8 @@ export async function startFunctions(options: Partial<FunctionsOptions> = {}): P
   });
   const published: Published[] = [];
   const entries: LogEntry[] = [];
-  const shadows = new Map<string, KeptShadow>();
+  const shadows = new ShadowService({ path: join(folder, 'shadow.db'), logger, emit: () => {} });
+  await shadows.start();
   const isolation = new Isolation({ hiddenPaths: [], stateFolder: join(folder, 'state'), logger });
   await isolation.probe();
   const logs = {
@@ -74,11 +75,7 @@ export async function startFunctions(options: Partial<FunctionsOptions> = {}): P
       published.push({ source, topic, payload });
       return true;
     },
-    shadow: async (thing, operation, payload) => {
-      const outcome = runShadowOperation(thing, operation, payload, shadows.get(thing), 1_700_000_000);
-      if (outcome.store) shadows.set(thing, outcome.store);
-      return outcome.body;
-    },
+    shadow: (thing, operation, payload) => shadows.request(thing, operation, payload),
     secret: async (_arn, request) => {
       const { SecretId } = JSON.parse(request.toString('utf8')) as { SecretId: string };
       const found = {
@@ -177,6 +174,7 @@ export async function startFunctions(options: Partial<FunctionsOptions> = {}): P
       await functions.stop();
       await ipc.stop();
       await isolation.close();
+      await shadows.stop();
       rmSync(folder, { recursive: true, force: true });
     },
   };

@@ -1,6 +1,6 @@
 /**
  * A PostgreSQL server of the tests' own: in a temporary folder, on a free port, gone afterwards. Where there is no
- * PostgreSQL, `describeWithPostgres` skips and says so.
+ * PostgreSQL, `describeWithPostgres` skips.
  */
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -21,8 +21,13 @@ const BIN = [
 const NOBODY = 65_534;
 const isRoot = process.getuid?.() === 0;
 
-export const describeWithPostgres: typeof describe = BIN ? describe : describe.skip;
-if (!BIN) console.warn('skipped: tests that need PostgreSQL (apt-get install postgresql)');
+export const hasPostgres = BIN !== undefined;
+
+/** Skips where there is no PostgreSQL, and says so. */
+export function describeWithPostgres(name: string, tests: () => void): void {
+  if (hasPostgres) describe(name, tests);
+  else describe.skip(`${name} (no PostgreSQL: apt-get install postgresql)`, tests);
+}
 
 async function freePort(): Promise<number> {
   const server = createServer();
@@ -40,12 +45,14 @@ export class PostgresServer {
   private constructor(
     readonly folder: string,
     readonly port: number,
+    readonly isDurable: boolean,
   ) {}
 
-  static async create(): Promise<PostgresServer> {
+  /** `isDurable`: commits reach the disk, as in production; tests don't pull the plug. */
+  static async create({ isDurable = false } = {}): Promise<PostgresServer> {
     const folder = mkdtempSync(join(tmpdir(), 'gg-postgres-'));
     if (isRoot) chownSync(folder, NOBODY, NOBODY);
-    const server = new PostgresServer(folder, await freePort());
+    const server = new PostgresServer(folder, await freePort(), isDurable);
     // A locale that orders words otherwise than bytes: the store must not depend on it.
     const made = await run('/usr/bin/env', [
       ...server.#unprivileged(),
@@ -73,7 +80,7 @@ export class PostgresServer {
       'listen_addresses=127.0.0.1',
       `unix_socket_directories=${this.folder}`,
     ];
-    options.push('fsync=off', 'max_connections=200');
+    options.push(`fsync=${this.isDurable ? 'on' : 'off'}`, 'max_connections=200');
     const args = options.flatMap((option) => ['-c', option]);
     const [file = '', ...rest] = [...this.#unprivileged(), join(BIN ?? '', 'postgres'), '-D', data, ...args];
     this.#process = await start(file, rest, { stdio: 'ignore', cwd: this.folder });

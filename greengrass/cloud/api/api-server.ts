@@ -41,12 +41,13 @@ export class ApiServer {
   /** Idempotent. Requests under way are answered; after two seconds what is left is cut. */
   async stop(): Promise<void> {
     if (!this.#server.listening) return;
+    const bulkStopped = this.#bulk.stop();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeIdleConnections();
     const timer = setTimeout(() => this.#server.closeAllConnections(), 2000);
     await closed;
     clearTimeout(timer);
-    await this.#bulk.stop();
+    await bulkStopped;
   }
 
   /** The port in use; 0 before the start. */

@@ -3,6 +3,7 @@
  * at a time. Each result is kept before the next begins, so that another process, or the next start, goes on where this
  * one ended: a record is deployed at least once, and reported once.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { ErrorDetail } from '../../model/deployment.js';
 import {
   type BulkDeployment,
@@ -18,8 +19,8 @@ import { ObjectError } from './objects.js';
 
 /** Deployments that are built at the same time. */
 const AT_ONCE = 4;
-/** A deployment that fails for a reason of ours is tried so often. */
-const MAX_ATTEMPTS = 5;
+/** A deployment that fails for a reason of ours is tried so often again. */
+const MAX_RETRIES = 5;
 const RETRY_MS = 200;
 /** So often a process looks whether another one has left a bulk deployment unfinished. */
 const WATCH_MS = 15_000;
@@ -29,6 +30,8 @@ export class BulkRunner {
   readonly #deployments: GroupDeployments;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
+  readonly #stopping = new AbortController();
+  #isWoken = false;
   #isStopped = false;
 
   constructor(context: ApiContext, deployments: GroupDeployments) {
@@ -46,22 +49,27 @@ export class BulkRunner {
   /** Resolves when the record in hand is done. What is left is taken up by the next start. */
   async stop(): Promise<void> {
     this.#isStopped = true;
+    this.#stopping.abort();
     clearInterval(this.#timer);
     await this.#running;
   }
 
   /** Something may be open: begins with it unless that is under way here. */
   wake(): void {
+    this.#isWoken = true;
     if (this.#running || this.#isStopped) return;
     this.#running = this.#run()
       .catch((error: Error) => this.#context.log.error({ err: error }, 'bulk deployment interrupted'))
       .finally(() => {
         this.#running = undefined;
+        // What was begun while this one looked for the last time.
+        if (this.#isWoken) this.wake();
       });
   }
 
   async #run(): Promise<void> {
     const { store, exclusive } = this.#context;
+    this.#isWoken = false;
     while (!this.#isStopped && (await store.bulkDeployments.findOpen())) {
       await exclusive.run('bulk deployment', async () => {
         const open = await store.bulkDeployments.findOpen();
@@ -130,9 +138,11 @@ export class BulkRunner {
     return !this.#isStopped;
   }
 
+  /** Invalid is what is refused, so that trying again is no use. A stop ends the retries: the next start begins them anew. */
   async #deployOne(bulkId: string, record: BulkRecord, number: number): Promise<void> {
     const { GroupId: groupId, GroupVersionId: groupVersionId } = record;
     let retries = 0;
+    let invalid = false;
     let outcome: Pick<BulkResult, 'deploymentId' | 'errorMessage' | 'errorDetails'>;
     for (;;) {
       try {
@@ -140,16 +150,19 @@ export class BulkRunner {
         outcome = { deploymentId: (await this.#deployments.deploy(groupId, request)).deploymentId };
         break;
       } catch (error) {
-        if (error instanceof ApiError || retries === MAX_ATTEMPTS - 1) {
+        invalid = error instanceof ApiError;
+        this.#context.log[invalid ? 'debug' : 'warn']({ err: error, bulkId, number }, 'record not deployed');
+        if (invalid || retries === MAX_RETRIES) {
           outcome = failure(error as Error);
           break;
         }
+        if (this.#isStopped) return;
+        await delay(RETRY_MS * 2 ** retries, undefined, { signal: this.#stopping.signal }).catch(() => {});
+        if (this.#isStopped) return;
         retries += 1;
-        await new Promise((wake) => setTimeout(wake, RETRY_MS * 2 ** retries));
       }
     }
     const result = { number, createdAt: new Date().toISOString(), groupId, groupVersionId, ...outcome };
-    const invalid = outcome.deploymentId === undefined;
     await this.#context.store.bulkDeployments.addResult(bulkId, result, { invalid, retries });
   }
 

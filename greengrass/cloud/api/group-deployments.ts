@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { checkJson } from '../../lib/check.js';
 import { type DeploymentType, deploymentType } from '../../model/deployment.js';
-import type { Deployment } from '../store/store.js';
+import { type Deployment, groupLock } from '../store/store.js';
 import { GreengrassArns } from './containers.js';
 import type { ApiContext } from './context.js';
 import { coreContent } from './definition-content.js';
@@ -137,7 +137,7 @@ export class GroupDeployments {
   }
 
   #inTurn<T>(groupId: string, work: () => Promise<T>): Promise<T> {
-    return this.#context.exclusive.run(`group ${groupId}`, work);
+    return this.#context.exclusive.run(groupLock(groupId), work);
   }
 }
 

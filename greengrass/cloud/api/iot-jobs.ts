@@ -37,7 +37,9 @@ export function jobOperations({ store, region, accountId }: ApiContext): Operati
           fetch: (limit, after) => store.jobs.list(limit, after),
           keyOf: ({ jobId }) => jobId,
         });
-        return { jobs: items.map(summarize), ...nextPage('nextToken', next) };
+        const wanted = call.query('status');
+        const shown = items.filter(({ status }) => wanted === undefined || status === wanted);
+        return { jobs: shown.map(summarize), ...nextPage('nextToken', next) };
       },
     },
     {

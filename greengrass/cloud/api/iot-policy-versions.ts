@@ -89,23 +89,32 @@ class PolicyVersions {
   }
 
   async setDefault(call: Call): Promise<undefined> {
-    const policy = await this.#policy(call);
-    await this.#context.store.policyVersions.setDefault(await this.#version(policy, call));
-    await this.#review(policy.policyName);
-    return undefined;
+    return this.#inTurn(call, async (policy) => {
+      await this.#context.store.policyVersions.setDefault(await this.#version(policy, call));
+      await this.#review(policy.policyName);
+      return undefined;
+    });
   }
 
   async delete(call: Call): Promise<undefined> {
-    const policy = await this.#policy(call);
-    const { policyName, versionId } = await this.#version(policy, call);
-    if (versionId === policy.versionId) {
-      throw refusal(
-        'DeleteConflictException',
-        `Cannot delete the default version of a policy (name=${policyName})`,
-      );
-    }
-    await this.#context.store.policyVersions.delete(policyName, versionId);
-    return undefined;
+    return this.#inTurn(call, async (policy) => {
+      const { policyName, versionId } = await this.#version(policy, call);
+      if (versionId === policy.versionId) {
+        throw refusal(
+          'DeleteConflictException',
+          `Cannot delete the default version of a policy (name=${policyName})`,
+        );
+      }
+      await this.#context.store.policyVersions.delete(policyName, versionId);
+      return undefined;
+    });
+  }
+
+  /** A version can't become the default while it is being deleted. */
+  #inTurn<T>(call: Call, work: (policy: Policy) => Promise<T>): Promise<T> {
+    return this.#context.exclusive.run(`policy ${policyNameOf(call)}`, async () =>
+      work(await this.#policy(call)),
+    );
   }
 
   /** Connections of the policy's certificates are bound by what it says now. */

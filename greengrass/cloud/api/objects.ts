@@ -58,6 +58,8 @@ export class ObjectFolder {
     }
     if (facts.size > maxBytes)
       throw new ObjectError(`${uri} has ${facts.size} bytes; at most ${maxBytes} are read`);
-    return readFile(real);
+    return readFile(real).catch((error: Error) => {
+      throw new ObjectError(`${uri} can't be read: ${error.message}`);
+    });
   }
 }

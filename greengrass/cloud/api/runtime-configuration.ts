@@ -4,15 +4,16 @@
  * telemetry is on, as V1's guide says.
  */
 import type { UpdateThingRuntimeConfigurationRequest } from '@aws-sdk/client-greengrass';
-import { check, z } from '../../lib/check.js';
+import { z } from '../../lib/check.js';
 import type { ApiContext } from './context.js';
 import { refusal } from './errors.js';
 import type { Call, Operation } from './operation.js';
 import { body } from './request-shapes.js';
 
 const update = body<UpdateThingRuntimeConfigurationRequest>('UpdateThingRuntimeConfiguration');
+/** Whoever may write the shadow may write anything into it; what is no report is none. */
 const reportedTelemetry = z.object({
-  state: z.object({ reported: z.object({ telemetry: z.string().optional() }).optional() }),
+  state: z.object({ reported: z.object({ telemetry: z.unknown() }) }),
 });
 
 export function runtimeConfigurationOperations(context: ApiContext): Operation[] {
@@ -37,10 +38,9 @@ export function runtimeConfigurationOperations(context: ApiContext): Operation[]
         const thingName = await coreOf(call);
         const Telemetry = (await store.runtimeConfigurations.find(thingName)) ?? 'On';
         const answer = await shadows.get(configurationThingName(thingName));
-        const reported = answer.accepted
-          ? check(reportedTelemetry, JSON.parse(answer.body.toString('utf8')), 'shadow').state.reported
-          : undefined;
-        const ConfigurationSyncStatus = reported?.telemetry === Telemetry ? 'InSync' : 'OutOfSync';
+        const document = answer.accepted ? JSON.parse(answer.body.toString('utf8')) : undefined;
+        const reported = reportedTelemetry.safeParse(document).data?.state.reported.telemetry;
+        const ConfigurationSyncStatus = reported === Telemetry ? 'InSync' : 'OutOfSync';
         return { RuntimeConfiguration: { TelemetryConfiguration: { ConfigurationSyncStatus, Telemetry } } };
       },
     },
@@ -57,9 +57,11 @@ export function runtimeConfigurationOperations(context: ApiContext): Operation[]
             'TelemetryConfiguration: is missing, so nothing would change.',
           );
         }
-        await store.runtimeConfigurations.put(thingName, wanted);
         const desired = { state: { desired: { telemetry: wanted } } };
-        await shadows.update(configurationThingName(thingName), Buffer.from(JSON.stringify(desired)));
+        const shadow = configurationThingName(thingName);
+        const { accepted, body } = await shadows.update(shadow, Buffer.from(JSON.stringify(desired)));
+        if (!accepted) throw new Error(`the shadow of ${shadow} refused: ${body.toString('utf8')}`);
+        await store.runtimeConfigurations.put(thingName, wanted);
         return {};
       },
     },

@@ -35,7 +35,7 @@ const value = {
   SecretBinary: z
     .string()
     .regex(/^[A-Za-z0-9+/]*={0,2}$/, 'must be base64')
-    .max(Math.ceil(MAX_VALUE / 3) * 4)
+    .refine((text) => Buffer.byteLength(text, 'base64') <= MAX_VALUE, `must have at most ${MAX_VALUE} bytes`)
     .optional(),
 };
 
@@ -78,7 +78,7 @@ export const requestSchemas = {
   }),
   DeleteSecret: z.object({
     SecretId: secretId,
-    RecoveryWindowInDays: z.number().int().min(7).max(30).optional(),
+    RecoveryWindowInDays: z.number().int().optional(),
     ForceDeleteWithoutRecovery: z.boolean().optional(),
   }),
   RestoreSecret: z.object({ SecretId: secretId }),

@@ -10,6 +10,7 @@ import { ApiError, refusal } from './errors.js';
 import { epochSeconds } from './iot-names.js';
 import type { Call, Operation } from './operation.js';
 import { pageOfBody } from './paging.js';
+import { describeSecret, isDue, matches, stagesByVersion, tagMap } from './secret-answers.js';
 import { type Checked, requestSchemas } from './secret-requests.js';
 import { CURRENT, moveStage, withVersion } from './secret-stages.js';
 
@@ -77,6 +78,7 @@ class Secrets {
     };
     const version = this.#versionOf(secret, request, [CURRENT], now);
     const answer = { ARN: secret.arn, Name: secret.name };
+    await this.#dropIfDue(await store.secrets.find(secret.name));
     try {
       await store.secrets.create(secret, version ? [version] : []);
     } catch (error) {
@@ -128,6 +130,13 @@ class Secrets {
         (VersionId === undefined || versionId === VersionId) &&
         (stage === undefined || stages.includes(stage)),
     );
+    const isOther = VersionId !== undefined && versions.some(({ versionId }) => versionId === VersionId);
+    if (!version && isOther) {
+      throw refusal(
+        'InvalidRequestException',
+        'You provided a VersionStage that is not associated to the provided VersionId.',
+      );
+    }
     if (!version) {
       const what = VersionId === undefined ? `staging label: ${stage}` : `VersionId: ${VersionId}`;
       throw notFound(`Secrets Manager can't find the specified secret value for ${what}`);
@@ -165,7 +174,7 @@ class Secrets {
     });
     const shown = items.filter(
       (secret) =>
-        (IncludePlannedDeletion === true || secret.deletionAt === undefined) &&
+        (secret.deletionAt === undefined || (IncludePlannedDeletion === true && !isDue(secret))) &&
         (Filters ?? []).every(({ Key, Values }) => matches(secret, Key, Values)),
     );
     return {
@@ -234,7 +243,15 @@ class Secrets {
         "You can't use ForceDeleteWithoutRecovery in conjunction with RecoveryWindowInDays.",
       );
     }
+    if (days !== undefined && (days < 7 || days > 30)) {
+      throw refusal(
+        'InvalidParameterException',
+        'The RecoveryWindowInDays value must be between 7 and 30 days (inclusive).',
+      );
+    }
     const { secrets } = this.#context.store;
+    // Whoever forces a secret away may do it twice.
+    if (isForced && !(await this.#lookUp(request.SecretId))) return this.#goneAlready(request.SecretId);
     return this.#changing(
       request.SecretId,
       async (secret) => {
@@ -275,6 +292,13 @@ class Secrets {
       await this.#context.store.secrets.save({ ...secret, tags: Object.fromEntries(tags) });
       return {};
     });
+  }
+
+  #goneAlready(id: string): object {
+    const { region, accountId } = this.#context;
+    const arn = id.startsWith('arn:') ? id : `arn:aws:secretsmanager:${region}:${accountId}:secret:${id}`;
+    const name = id.replace(/^arn:.*:secret:/, '');
+    return { ARN: arn, Name: name, DeletionDate: epochSeconds(new Date().toISOString()) };
   }
 
   /** The same request again, after an answer that was lost, gives that answer; else the name is taken. */
@@ -326,6 +350,7 @@ class Secrets {
     version: SecretVersion,
     { SecretString, SecretBinary }: Partial<Value>,
   ): boolean {
+    if (version.isBinary !== (SecretBinary !== undefined)) return false;
     const given =
       SecretBinary === undefined ? Buffer.from(SecretString ?? '') : Buffer.from(SecretBinary, 'base64');
     return this.#open(secret, version).equals(given);
@@ -367,17 +392,14 @@ class Secrets {
   }
 
   async #find(id: string, call?: Call, { evenIfDeleted = false } = {}): Promise<Secret> {
-    const { secrets } = this.#context.store;
-    const found = (await secrets.find(id)) ?? (await this.#findByPartialArn(id));
-    const isDue = found?.deletionAt !== undefined && Date.parse(found.deletionAt) <= Date.now();
-    if (found && isDue) await secrets.delete(found.arn);
-    if (!found || isDue) throw notFound("Secrets Manager can't find the specified secret.");
-    if (call?.principal.kind === 'groupRole' && !found.name.startsWith(ROLE_PREFIX)) {
+    if (call?.principal.kind === 'groupRole' && !id.replace(/^arn:.*:secret:/, '').startsWith(ROLE_PREFIX)) {
       throw refusal(
         'AccessDeniedException',
-        `User: ${call.principal.arn} is not authorized to read ${found.arn}: a group's role reads secrets whose names begin with ${ROLE_PREFIX}`,
+        `User: ${call.principal.arn} is not authorized to read ${id}: a group's role reads secrets whose names begin with ${ROLE_PREFIX}`,
       );
     }
+    const found = await this.#lookUp(id);
+    if (!found) throw notFound("Secrets Manager can't find the specified secret.");
     if (found.deletionAt !== undefined && !evenIfDeleted) {
       throw refusal(
         'InvalidRequestException',
@@ -385,6 +407,18 @@ class Secrets {
       );
     }
     return found;
+  }
+
+  async #lookUp(id: string): Promise<Secret | undefined> {
+    const { secrets } = this.#context.store;
+    return this.#dropIfDue((await secrets.find(id)) ?? (await this.#findByPartialArn(id)));
+  }
+
+  /** A secret whose window has passed is gone, and its name is free. */
+  async #dropIfDue(secret: Secret | undefined): Promise<Secret | undefined> {
+    if (!secret || !isDue(secret)) return secret;
+    await this.#context.store.secrets.delete(secret.arn);
+    return undefined;
   }
 
   /** The ARN without the hyphen and the six characters at its end, as users write it. */
@@ -397,47 +431,9 @@ class Secrets {
   /** Secrets Manager keeps the day, which spares a write for each reading. */
   async #noteAccess(secret: Secret): Promise<void> {
     const accessedAt = `${new Date().toISOString().slice(0, 10)}T00:00:00.000Z`;
-    if (secret.accessedAt !== accessedAt) await this.#context.store.secrets.save({ ...secret, accessedAt });
+    if (secret.accessedAt !== accessedAt)
+      await this.#context.store.secrets.noteAccess(secret.arn, accessedAt);
   }
-}
-
-function describeSecret(secret: Secret): object {
-  const { arn, name, description, kmsKeyId, tags, createdAt, changedAt, accessedAt, deletionAt } = secret;
-  return {
-    ARN: arn,
-    Name: name,
-    ...(description === undefined ? {} : { Description: description }),
-    ...(kmsKeyId === undefined ? {} : { KmsKeyId: kmsKeyId }),
-    CreatedDate: epochSeconds(createdAt),
-    LastChangedDate: epochSeconds(changedAt),
-    ...(accessedAt === undefined ? {} : { LastAccessedDate: epochSeconds(accessedAt) }),
-    ...(deletionAt === undefined ? {} : { DeletedDate: epochSeconds(deletionAt) }),
-    Tags: Object.entries(tags).map(([Key, Value]) => ({ Key, Value })),
-  };
-}
-
-function stagesByVersion(versions: readonly SecretVersion[]): object {
-  const labelled = versions.filter(({ stages }) => stages.length > 0);
-  return Object.fromEntries(labelled.map(({ versionId, stages }) => [versionId, stages]));
-}
-
-/** As Secrets Manager's filters: a value is the beginning of a word; one with `!` before it must not match. */
-function matches(secret: Secret, key: string, values: readonly string[]): boolean {
-  const texts: Record<string, readonly string[]> = {
-    name: [secret.name],
-    description: [secret.description ?? ''],
-    'tag-key': Object.keys(secret.tags),
-    'tag-value': Object.values(secret.tags),
-  };
-  const searched = key === 'all' ? Object.values(texts).flat() : (texts[key] ?? []);
-  return values.some((value) => {
-    const wanted = value.replace(/^!/, '');
-    return searched.some((text) => text.startsWith(wanted)) !== value.startsWith('!');
-  });
-}
-
-function tagMap(tags: ReadonlyArray<{ Key: string; Value: string }>): Record<string, string> {
-  return Object.fromEntries(tags.map(({ Key, Value }) => [Key, Value]));
 }
 
 function sealName({ arn }: Secret, versionId: string): string {

@@ -8,31 +8,22 @@ import { type Manifest, writeDump } from '../store/dump.js';
 import { fromPostgres, intoPostgres } from '../store/dump-postgres.js';
 import { fromDataFolder, intoDataFolder } from '../store/dump-sqlite.js';
 import { readDump } from '../store/restore.js';
+import { databaseUrlOf, placeOptions } from './place.js';
 
-const place = z.object({
-  data: z
-    .string()
-    .min(1)
-    .transform((path) => resolve(path))
-    .optional(),
-  databaseUrl: z.string().min(1).optional(),
-});
+const place = { data: placeOptions.data.optional(), databaseUrl: placeOptions.databaseUrl };
 const file = z
   .string()
   .min(1)
   .transform((path) => resolve(path));
-const hasPlace = ({ data, databaseUrl }: { data?: unknown; databaseUrl?: unknown }) =>
-  data !== undefined || databaseUrl !== undefined;
 const NO_PLACE = 'name the store: --data DIR, or --database-url URL (or GREENGRASS_DATABASE_URL)';
-const backupOptions = place.extend({ to: file }).refine(hasPlace, NO_PLACE);
-const restoreOptions = place.extend({ from: file }).refine(hasPlace, NO_PLACE);
+const hasPlace = (options: { data?: string | undefined; databaseUrl?: string | undefined }) =>
+  options.data !== undefined || databaseUrlOf(options).databaseUrl !== undefined;
+const backupOptions = z.object({ ...place, to: file }).refine(hasPlace, NO_PLACE);
+const restoreOptions = z.object({ ...place, from: file }).refine(hasPlace, NO_PLACE);
 
-/** Where a process's environment may name the database, so that the password is in no list of processes. */
-const DATA = ['--data <dir>', 'data folder; with --database-url only its master.key'] as const;
-const DATABASE_URL = [
-  '--database-url <url>',
-  'PostgreSQL database: postgres://USER:PASSWORD@HOST:PORT/DATABASE',
-] as const;
+/** A backup needs no data folder where there is a database and no master.key. */
+const DATA = ['--data <dir>', 'data folder of the cloud; with a database only its master.key'] as const;
+const DATABASE_URL = ['--database-url <url>', 'as of start (or GREENGRASS_DATABASE_URL)'] as const;
 
 type Print = (line: string) => void;
 const toStdout: Print = (line) => void process.stdout.write(`${line}\n`);
@@ -45,7 +36,9 @@ export function backupCommand(program: Command, print = toStdout): void {
     .option(...DATABASE_URL)
     .requiredOption('--to <file>', 'the backup; it holds private keys')
     .action(async (options: unknown) => {
-      const { data, databaseUrl, to } = check(backupOptions, withUrl(options), 'greengrass-cloud backup');
+      const checked = check(backupOptions, options, 'greengrass-cloud backup');
+      const { data, to } = checked;
+      const { databaseUrl } = databaseUrlOf(checked);
       const write = (source: Parameters<typeof writeDump>[0]) => writeDump(source, to, VERSION);
       const manifest =
         databaseUrl === undefined
@@ -63,7 +56,9 @@ export function restoreCommand(program: Command, print = toStdout): void {
     .option(...DATABASE_URL)
     .requiredOption('--from <file>', 'the backup')
     .action(async (options: unknown) => {
-      const { data, databaseUrl, from } = check(restoreOptions, withUrl(options), 'greengrass-cloud restore');
+      const checked = check(restoreOptions, options, 'greengrass-cloud restore');
+      const { data, from } = checked;
+      const { databaseUrl } = databaseUrlOf(checked);
       const manifest = await readDump(from, (schemaVersion, fill) =>
         databaseUrl === undefined
           ? intoDataFolder(data ?? '', schemaVersion, fill)
@@ -71,12 +66,6 @@ export function restoreCommand(program: Command, print = toStdout): void {
       );
       print(`${from}: restored ${summaryOf(manifest)} of ${manifest.createdAt}`);
     });
-}
-
-/** The environment names the database where no option names a store. */
-function withUrl(options: unknown): unknown {
-  const { data, databaseUrl = process.env.GREENGRASS_DATABASE_URL } = options as Record<string, unknown>;
-  return data === undefined || databaseUrl === undefined ? { ...(options as object), databaseUrl } : options;
 }
 
 function postgres(url: string, dataFolder?: string): { url: string; dataFolder?: string } {

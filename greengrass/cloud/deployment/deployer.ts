@@ -8,15 +8,21 @@ import { thingNameOf } from '../../model/arn.js';
 import { deploymentReport, deploymentThingName, type ErrorDetail, isFinal } from '../../model/deployment.js';
 import type { ShadowDocument } from '../../model/shadow-document.js';
 import type { CloudShadows } from '../iot/shadows.js';
-import type { Deployment, Store } from '../store/store.js';
+import type { Exclusive } from '../store/exclusive.js';
+import { type Deployment, groupLock, type Store } from '../store/store.js';
 import { BuildError, GroupBuilder } from './builder.js';
 
 /** Groups, and deployments of a group, looked at together. */
 const PAGE = 100;
+/** So often one replica looks for what another has left unfinished. */
+const WATCH_MS = 60_000;
 
 export interface DeployerOptions {
   readonly store: Store;
   readonly shadows: Pick<CloudShadows, 'update' | 'onUpdated'>;
+  readonly exclusive: Exclusive;
+  /** True where other processes work on the same database: each takes up what another one's end has left. */
+  readonly hasReplicas?: boolean;
   readonly region: string;
   readonly accountId: string;
   readonly logger: Logger;
@@ -25,6 +31,7 @@ export interface DeployerOptions {
 export class Deployer {
   readonly #options: DeployerOptions;
   readonly #builder: GroupBuilder;
+  #watch: NodeJS.Timeout | undefined;
 
   constructor(options: DeployerOptions) {
     this.#options = options;
@@ -44,12 +51,14 @@ export class Deployer {
         ),
       );
     });
-    try {
-      await this.#takeUp();
-    } catch (error) {
-      const reason = (error as Error).message;
-      this.#options.logger.error({ reason }, 'Open deployments could not be taken up again.');
-    }
+    await this.#takeUpOrLog();
+    if (!this.#options.hasReplicas) return;
+    this.#watch = setInterval(() => void this.#takeUpOrLog(), WATCH_MS);
+    this.#watch.unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#watch);
   }
 
   /** Settles when the deployment is InProgress, or Failure where the group can't be deployed. */
@@ -101,17 +110,31 @@ export class Deployer {
     return deployments.find((deployment) => deployment.coreThingName !== undefined)?.coreThingName;
   }
 
+  async #takeUpOrLog(): Promise<void> {
+    try {
+      await this.#takeUp();
+    } catch (error) {
+      const reason = (error as Error).message;
+      this.#options.logger.error({ reason }, 'Open deployments could not be taken up again.');
+    }
+  }
+
+  /** Under the group's lock, which a deployment that is being built holds: what is Building then has nobody left. */
   async #takeUp(): Promise<void> {
-    const { containers, deployments } = this.#options.store;
-    for (let groups = await containers.list('groups', PAGE); groups.length > 0; ) {
-      for (const { id } of groups) {
-        const [newest, ...older] = await deployments.list(id, PAGE);
-        if (newest && !isFinal(newest.status)) await this.#resumeOrLog(newest);
-        for (const deployment of older) {
-          if (!isFinal(deployment.status)) await this.#interrupt(deployment, 'a newer one took its place');
-        }
+    const { store, exclusive } = this.#options;
+    for (let groups = await store.deployments.groupsWithOpen(PAGE); groups.length > 0; ) {
+      for (const groupId of groups) {
+        await exclusive.run(groupLock(groupId), () => this.#takeUpGroup(groupId));
       }
-      groups = await containers.list('groups', PAGE, groups.at(-1)?.id);
+      groups = await store.deployments.groupsWithOpen(PAGE, groups.at(-1));
+    }
+  }
+
+  async #takeUpGroup(groupId: string): Promise<void> {
+    const [newest, ...older] = await this.#options.store.deployments.list(groupId, PAGE);
+    if (newest && !isFinal(newest.status)) await this.#resumeOrLog(newest);
+    for (const deployment of older) {
+      if (!isFinal(deployment.status)) await this.#interrupt(deployment, 'a newer one took its place');
     }
   }
 

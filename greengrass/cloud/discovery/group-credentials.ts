@@ -9,6 +9,8 @@ import type { DeviceHttpsOptions, Route } from './https-server.js';
 
 /** AWS gives credentials of a role for an hour. */
 const LIFE_MS = 60 * 60 * 1000;
+/** So long the ended ones are known, to say to their users that they have ended. */
+const KEPT_MS = 24 * LIFE_MS;
 
 export function credentialRoutes(options: DeviceHttpsOptions): Route[] {
   return [
@@ -47,7 +49,8 @@ async function assumeRole(options: DeviceHttpsOptions, { certificateId }: Call):
     expiresAt: new Date(Date.now() + LIFE_MS).toISOString(),
   };
   const tokenSha256Hex = createHash('sha256').update(sessionToken).digest('hex');
-  await store.roleSessions.create({ ...session, tokenSha256Hex }, new Date().toISOString());
+  const forgotten = new Date(Date.now() - KEPT_MS).toISOString();
+  await store.roleSessions.create({ ...session, tokenSha256Hex }, forgotten);
   return json({
     credentials: {
       accessKeyId: session.accessKeyId,

@@ -96,6 +96,12 @@ export class DeviceHttpsServer {
     await closed;
   }
 
+  /** Serves a TLS connection that was accepted elsewhere; its handshake asked for a client certificate. */
+  accept(socket: TLSSocket): void {
+    if (this.#server) this.#server.emit('secureConnection', socket);
+    else socket.destroy();
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const requestId = randomUUID();
     try {

@@ -43,7 +43,7 @@ export interface CloudBrokerOptions {
   readonly logger: Logger;
   /** How long persistent sessions last and how much they hold; AWS IoT's hour where it is left out. */
   readonly sessions?: SessionSettings;
-  /** To the other replicas over the same store; left out where there is one. The bus is started after the broker. */
+  /** To the other replicas over the same store; left out where there is one. It runs before the broker starts. */
   readonly bus?: Pick<Bus, 'send' | 'onMessage'>;
 }
 
@@ -97,9 +97,11 @@ export class CloudBroker {
   }
 
   async start(): Promise<void> {
-    const { host, port, logger, shadows } = this.#options;
+    const { host, port, logger, shadows, bus } = this.#options;
     this.#broker = await this.#createBroker();
-    const loaded = this.#sessions.start((notice) => this.#replicas.tell({ kind: 'session', ...notice }));
+    const loaded = this.#sessions.start(
+      bus && ((notice) => this.#replicas.tell({ kind: 'session', ...notice })),
+    );
     this.#replicas.listen(
       {
         onPublication: (publication) => this.#deliver(publication),

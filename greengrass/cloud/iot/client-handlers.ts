@@ -128,10 +128,11 @@ export class ClientHandlers {
       connection.end('SERVER_INITIATED_DISCONNECT');
       return null;
     }
+    if (!packet.retain && (!connection.isPersistent || packet.qos === 0)) return packet;
     const qos = packet.qos === 0 ? 0 : qosOf(connection, packet.topic);
     if (packet.retain) return retainedFor(connection, packet, qos);
     // The outbox of the session sends it.
-    return connection.isPersistent && qos > 0 ? null : packet;
+    return qos > 0 ? null : packet;
   }
 
   unsubscribed(client: Client, filters: readonly string[]): void {
@@ -140,7 +141,8 @@ export class ClientHandlers {
   }
 
   async #takePublish(connection: Connection, packet: PublishPacket): Promise<void> {
-    if (connection.isRefused) throw new Error('the connection has ended');
+    // A will, which has no packet of its own, is published whatever ended the connection.
+    if (connection.isRefused && 'cmd' in packet) throw new Error('the connection has ended');
     const { permissions, publications, shadows, logger } = this.#parts;
     const { topic, qos, retain } = packet;
     const payload = payloadOf(packet);

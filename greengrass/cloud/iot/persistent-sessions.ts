@@ -18,11 +18,14 @@ export interface SessionSettings {
   /** A session ends when its client was away for so long. */
   readonly expiryMs: number;
   readonly queue: QueueLimits;
+  /** Of all queues together; beyond it the largest ones lose their oldest messages. */
+  readonly totalBytes: number;
 }
 
 export const DEFAULT_SESSION_SETTINGS: SessionSettings = {
   expiryMs: 60 * 60 * 1000,
   queue: { messages: 10_000, bytes: 64 * 1024 * 1024 },
+  totalBytes: 4 * 1024 * 1024 * 1024,
 };
 
 /** A session as it is now: what other replicas are told. Without filters: it is no more. */
@@ -41,7 +44,10 @@ export class PersistentSessions {
   /** Of the clients that are connected here. */
   readonly #outboxes = new Map<string, SessionOutbox>();
   readonly #noting = new Set<Promise<void>>();
-  #tell: (notice: SessionNotice) => Promise<void> = async () => {};
+  #tellOthers: ((notice: SessionNotice) => Promise<void>) | undefined;
+  /** Sessions that changed while the store was read. */
+  #changed: Set<string> | undefined;
+  #dropped = 0;
   #sweeps: NodeJS.Timeout | undefined;
 
   constructor(store: SessionStore, settings: SessionSettings, logger: Logger) {
@@ -53,13 +59,13 @@ export class PersistentSessions {
 
   /** Messages that were dropped because a queue was full. */
   get droppedMessages(): number {
-    return this.#journal.dropped;
+    return this.#journal.dropped + this.#dropped;
   }
 
-  /** `tell` hears of every change of a session, and is waited for. */
-  async start(tell: (notice: SessionNotice) => Promise<void>): Promise<void> {
-    this.#tell = tell;
-    for (const { clientId, filters } of await this.#store.list()) this.#index.set(clientId, filters);
+  /** `tellOthers` hears of every change of a session, and is waited for; absent: there are no other replicas. */
+  async start(tellOthers?: (notice: SessionNotice) => Promise<void>): Promise<void> {
+    this.#tellOthers = tellOthers;
+    await this.#load();
     const interval = Math.min(MAX_SWEEP_INTERVAL_MS, this.#settings.expiryMs / 4);
     this.#sweeps = setInterval(() => {
       this.#sweep().catch((error: Error) =>
@@ -79,28 +85,28 @@ export class PersistentSessions {
 
   /** Another replica changed a session. */
   take({ clientId, filters }: SessionNotice): void {
+    this.#changed?.add(clientId);
     if (filters) this.#index.set(clientId, filters);
     else this.#index.delete(clientId);
   }
 
   /** A client connects with cleanSession=false: its session, where there is one, else a new one and undefined. */
   async resume(clientId: string): Promise<ReadonlyMap<string, number> | undefined> {
-    const known = this.#index.has(clientId);
-    if (!known && this.#index.size >= MAX_SESSIONS)
+    await this.#store.deleteUnseen(clientId, this.#expired());
+    // The store is asked, not the index: word of a session that another replica made may be on its way.
+    const stored = await this.#store.find(clientId);
+    if (!stored && this.#index.size >= MAX_SESSIONS)
       throw new Error(`no further persistent session: ${MAX_SESSIONS} are kept already`);
-    const isOver = known && (await this.#store.deleteUnseen(clientId, this.#expired()));
-    const present = known && !isOver;
     await this.#store.open(clientId, new Date().toISOString());
-    if (!present) {
-      this.#index.set(clientId, []);
-      await this.#notify(clientId);
-    }
-    return present ? this.#index.filtersOf(clientId) : undefined;
+    this.#index.set(clientId, stored?.filters ?? []);
+    if (!stored) await this.#notify(clientId);
+    return stored && this.#index.filtersOf(clientId);
   }
 
   /** A client connects with cleanSession=true: what was kept for it goes. */
   async discard(clientId: string): Promise<void> {
-    if (!this.#index.has(clientId)) return;
+    const isElsewhere = async () => this.#tellOthers && (await this.#store.find(clientId));
+    if (!this.#index.has(clientId) && !(await isElsewhere())) return;
     await this.#store.delete(clientId);
     await this.#forget(clientId);
   }
@@ -173,19 +179,44 @@ export class PersistentSessions {
   }
 
   async #notify(clientId: string): Promise<void> {
-    await this.#tell({ clientId, filters: [...this.#index.filtersOf(clientId)] });
+    this.#changed?.add(clientId);
+    await this.#tellOthers?.({ clientId, filters: [...this.#index.filtersOf(clientId)] });
   }
 
   async #forget(clientId: string): Promise<void> {
     this.#index.delete(clientId);
-    await this.#tell({ clientId });
+    this.#changed?.add(clientId);
+    await this.#tellOthers?.({ clientId });
   }
 
   #expired(): string {
     return new Date(Date.now() - this.#settings.expiryMs).toISOString();
   }
 
+  /** Makes the index what the store says. */
+  async #load(): Promise<void> {
+    this.#changed = new Set();
+    const sessions = await this.#store.list();
+    const changed = this.#changed;
+    this.#changed = undefined;
+    const stored = new Set(sessions.map(({ clientId }) => clientId));
+    for (const clientId of this.#index.clientIds())
+      if (!stored.has(clientId) && !changed.has(clientId)) this.#index.delete(clientId);
+    for (const { clientId, filters } of sessions)
+      if (!changed.has(clientId) && !this.#index.equals(clientId, filters))
+        this.#index.set(clientId, filters);
+  }
+
   async #sweep(): Promise<void> {
+    // Word of another replica may have been lost while its bus was out of reach.
+    if (this.#tellOthers) await this.#load();
+    for (const { clientId, messages } of await this.#store.shrink(this.#settings.totalBytes)) {
+      this.#dropped += messages;
+      this.#logger.warn(
+        { clientId, messages },
+        'The queues of all sessions are full; its oldest messages were dropped.',
+      );
+    }
     for (const outbox of this.#outboxes.values()) outbox.forgetOld();
     const connected = [...this.#outboxes.keys()];
     if (connected.length > 0) await this.#store.touch(connected, new Date().toISOString());

@@ -65,10 +65,13 @@ export class Replicas {
       if (isReady) this.#take(message, listener);
       else early.push(message);
     });
-    void ready.then(() => {
-      isReady = true;
-      for (const message of early.splice(0)) this.#take(message, listener);
-    });
+    ready.then(
+      () => {
+        isReady = true;
+        for (const message of early.splice(0)) this.#take(message, listener);
+      },
+      () => early.splice(0),
+    );
   }
 
   async publish({ topic, payload, qos, enqueued }: ReplicaPublication): Promise<void> {

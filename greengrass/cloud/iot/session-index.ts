@@ -23,6 +23,15 @@ export class SessionIndex {
     return this.#filters.get(clientId) ?? new Map();
   }
 
+  clientIds(): string[] {
+    return [...this.#filters.keys()];
+  }
+
+  equals(clientId: string, filters: ReadonlyArray<readonly [filter: string, qos: number]>): boolean {
+    const held = this.#filters.get(clientId);
+    return held?.size === filters.length && filters.every(([filter, qos]) => held.get(filter) === qos);
+  }
+
   /** Replaces what was known of the session. */
   set(clientId: string, filters: Iterable<readonly [filter: string, qos: number]>): void {
     this.delete(clientId);
@@ -36,7 +45,9 @@ export class SessionIndex {
   }
 
   subscribe(clientId: string, filter: string, qos: number): void {
-    this.#filters.get(clientId)?.set(filter, qos);
+    const held = this.#filters.get(clientId);
+    if (!held) return;
+    held.set(filter, qos);
     if (qos > 0) this.#add(clientId, filter);
     else this.#remove(this.#root, clientId, filter.split('/'), 0);
   }

@@ -140,6 +140,16 @@ export class SqlDeployments implements DeploymentStore {
     return row && toDeployment(row);
   }
 
+  async groupsWithOpen(limit: number, after = ''): Promise<string[]> {
+    const rows = await this.sql.all<Pick<Row, 'group_id'>>(
+      `SELECT DISTINCT group_id FROM deployments WHERE status IN ('Building', 'InProgress') AND group_id > ?
+       ORDER BY group_id LIMIT ?`,
+      after,
+      limit,
+    );
+    return rows.map((row) => row.group_id);
+  }
+
   async findDeployed(groupId: string): Promise<Deployment | undefined> {
     const row = await this.sql.get<Row>(
       `SELECT d.* FROM deployments d WHERE d.group_id = ? AND ${IS_DEPLOYED}`,

@@ -1,11 +1,13 @@
 /** Backup from and restore to a data folder: cloud.db, the folder of artifacts, master.key. */
 import { createHash } from 'node:crypto';
 import {
+  closeSync,
   createReadStream,
   createWriteStream,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -106,7 +108,8 @@ export async function intoDataFolder(
     const temporary = mkdtempSync(join(folder, '.restore-'));
     undo.push(() => rmSync(temporary, { recursive: true, force: true }));
     const made = join(temporary, 'cloud.db');
-    const sql = new SqliteSql(openDatabase(made, { migrations: MIGRATIONS.slice(0, schemaVersion) }));
+    closeSync(openSync(made, 'a', 0o600));
+    const sql = new SqliteSql(made, MIGRATIONS.slice(0, schemaVersion));
     try {
       await sql.transaction((tx) =>
         fill({

@@ -6,7 +6,7 @@ import { connect, explain, isConnectionError, type PostgresClient, placeOf } fro
 export interface Exclusive {
   /**
    * Runs `work` when nobody else works on `name`; calls on one name go in the order of their coming (between replicas:
-   * nearly). Work may call `run` again with another name, never with its own, and everybody in the same order of names.
+   * nearly). Not to be called inside of a transaction: who waits here would hold it. Work may call `run` again with another name, never with its own, and everybody in the same order of names.
    * Rejects with what `work` rejects with.
    */
   run<T>(name: string, work: () => Promise<T>): Promise<T>;

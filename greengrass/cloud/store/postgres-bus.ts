@@ -27,14 +27,13 @@ const SEND_BATCH_BYTES = 8 * 1024 * 1024;
 /** A message that could not be sent for so long is given up. */
 const SEND_PATIENCE_MS = 10_000;
 const RETRY_PAUSE_MS = 100;
-/** How long messages stay in the table, for a replica that lost its connection. */
 const KEPT_MS = 120_000;
 /** A connection that is silent for so long is given up. */
 const SILENCE_MS = 10_000;
 const CLEAN_EVERY_MS = 30_000;
 
 const SEND = `
-WITH position AS (UPDATE bus_position SET last_id = last_id + $1 RETURNING last_id - $1 AS base),
+WITH position AS (UPDATE bus_position SET last_id = last_id + $1 WHERE name = 'bus' RETURNING last_id - $1 AS base),
   sent AS (
     INSERT INTO bus_messages (id, sender, number, kind, headers, body, sent_at)
     SELECT base + m.place, $2, m.number, m.kind, m.headers, m.body, (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT
@@ -49,14 +48,14 @@ const READ = `
 SELECT p.last_id, p.deleted_id, m.id, m.kind, m.headers, m.body
 FROM bus_position p LEFT JOIN LATERAL (
   SELECT id, kind, headers, body FROM bus_messages WHERE id > $1 AND sender <> $2 ORDER BY id LIMIT ${READ_BATCH}
-) m ON true ORDER BY m.id`;
+) m ON true WHERE p.name = 'bus' ORDER BY m.id`;
 
 const CLEAN = `
 WITH deleted AS (
-  DELETE FROM bus_messages WHERE sent_at < (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT - ${KEPT_MS} RETURNING id
+  DELETE FROM bus_messages WHERE sent_at < (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT - $1 RETURNING id
 )
 UPDATE bus_position SET deleted_id = GREATEST(deleted_id, (SELECT MAX(id) FROM deleted))
-WHERE EXISTS (SELECT 1 FROM deleted)`;
+WHERE name = 'bus' AND EXISTS (SELECT 1 FROM deleted)`;
 
 interface Row {
   readonly last_id: number;
@@ -79,10 +78,15 @@ export interface PostgresBusOptions {
   /** Messages are sent through it; the bus listens on a connection of its own. */
   readonly pool: PostgresPool;
   readonly log?: Logger;
+  /** How long messages stay in the table, for a replica that lost its connection; in ms. */
+  readonly keptMs?: number;
+  /** How often old ones are deleted; in ms. */
+  readonly cleanEveryMs?: number;
 }
 
 export class PostgresBus implements Bus {
   readonly #options: PostgresBusOptions;
+  readonly #keptMs: number;
   readonly #me = randomUUID();
   readonly #listeners: Array<(message: BusMessage) => void> = [];
   #outgoing: Outgoing[] = [];
@@ -98,6 +102,7 @@ export class PostgresBus implements Bus {
 
   constructor(options: PostgresBusOptions) {
     this.#options = options;
+    this.#keptMs = options.keptMs ?? KEPT_MS;
   }
 
   onMessage(listener: (message: BusMessage) => void): void {
@@ -108,9 +113,7 @@ export class PostgresBus implements Bus {
     if (this.#stopped) return Promise.reject(new Error('the bus was stopped: nothing can be sent any more'));
     return new Promise((done, failed) => {
       this.#outgoing.push({ number: ++this.#count, message, done, failed });
-      this.#sending ??= this.#sendAll().finally(() => {
-        this.#sending = undefined;
-      });
+      this.#sending ??= this.#sendAll();
     });
   }
 
@@ -142,6 +145,8 @@ export class PostgresBus implements Bus {
         for (const { failed } of batch) failed(error);
       }
     }
+    // In the same turn as the last look: whoever sends next starts anew.
+    this.#sending = undefined;
   }
 
   #nextBatch(): Outgoing[] {
@@ -190,7 +195,7 @@ export class PostgresBus implements Bus {
     });
     try {
       await client.query(`LISTEN ${CHANNEL}`);
-      const { rows } = await client.query('SELECT last_id FROM bus_position');
+      const { rows } = await client.query("SELECT last_id FROM bus_position WHERE name = 'bus'");
       const now = (rows[0] as { last_id: number }).last_id;
       // A database that was set back counts anew from there.
       this.#lastId = Math.min(this.#lastId ?? now, now);
@@ -224,10 +229,9 @@ export class PostgresBus implements Bus {
       const { rows } = await this.#client.query(READ, [this.#lastId, this.#me]);
       this.#take(rows as Row[]);
     }
-    if (Date.now() - this.#cleaned > CLEAN_EVERY_MS) {
-      this.#cleaned = Date.now();
-      await this.#client?.query(CLEAN);
-    }
+    if (Date.now() - this.#cleaned < (this.#options.cleanEveryMs ?? CLEAN_EVERY_MS)) return;
+    this.#cleaned = Date.now();
+    await this.#client?.query(CLEAN, [this.#keptMs]);
   }
 
   #take(rows: readonly Row[]): void {
@@ -236,7 +240,7 @@ export class PostgresBus implements Bus {
     if (first.deleted_id > (this.#lastId ?? 0)) {
       this.#options.log?.error(
         { from: this.#lastId, to: first.deleted_id },
-        `the bus was out of reach for more than ${KEPT_MS / 1000} s: messages of other replicas are lost`,
+        `the bus was out of reach for more than ${this.#keptMs / 1000} s: messages of other replicas are lost`,
       );
     }
     for (const row of rows) {

@@ -1,10 +1,20 @@
 /** A PostgreSQL database behind `Sql`: a pool; transactions are serializable and run again where they collide. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { explain, isCollision, type PostgresPool, type PostgresPoolClient } from '../../lib/postgres.js';
+import {
+  explain,
+  isCollision,
+  isStalePlan,
+  type PostgresPool,
+  type PostgresPoolClient,
+} from '../../lib/postgres.js';
 import type { Sql, SqlValue } from './sql.js';
 
 /** Collisions are short: with this many tries only a program that fights itself gives up. */
-const MOST_TRIES = 40;
+const MOST_TRIES = 60;
+/** Transactions that have collided so often go one after the other: they no longer collide among themselves. */
+const TRIES_BEFORE_QUEUE = 6;
+/** Any number that no other advisory lock of ours has: the names of exclusive.ts become 64 random bits. */
+const QUEUE_LOCK = 4_740_112_017;
 const LONGEST_PAUSE_MS = 100;
 
 type Queryable = Pick<PostgresPoolClient, 'query'>;
@@ -18,11 +28,11 @@ export class Statements implements Sql {
   }
 
   async all<R>(sql: string, ...params: SqlValue[]): Promise<R[]> {
-    return (await this.queryable.query(numbered(sql), params.map(toParameter))).rows as R[];
+    return (await this.queryable.query(prepared(sql, params))).rows as R[];
   }
 
   async run(sql: string, ...params: SqlValue[]): Promise<number> {
-    return (await this.queryable.query(numbered(sql), params.map(toParameter))).rowCount ?? 0;
+    return (await this.queryable.query(prepared(sql, params))).rowCount ?? 0;
   }
 
   transaction<T>(work: (tx: Sql) => Promise<T>): Promise<T> {
@@ -55,21 +65,30 @@ export class PostgresSql implements Sql {
   }
 
   transaction<T>(work: (tx: Sql) => Promise<T>): Promise<T> {
-    return this.#retried(async () => {
+    return this.#retried(async (tries) => {
       const client = await this.#pool.connect();
+      const isQueued = tries > TRIES_BEFORE_QUEUE;
       let broken = false;
       try {
+        // Before the transaction begins, and with it what it sees.
+        if (isQueued) await client.query('SELECT pg_advisory_lock($1)', [QUEUE_LOCK]);
         await client.query('BEGIN ISOLATION LEVEL SERIALIZABLE');
         const result = await work(new Statements(client));
         const { command } = await client.query('COMMIT');
         if (command !== 'COMMIT') throw new Error(`${this.#place}: a statement failed, so nothing was kept`);
         return result;
       } catch (error) {
+        broken = isStalePlan(error);
         await client.query('ROLLBACK').catch(() => {
           broken = true;
         });
         throw error;
       } finally {
+        if (isQueued && !broken) {
+          await client.query('SELECT pg_advisory_unlock($1)', [QUEUE_LOCK]).catch(() => {
+            broken = true;
+          });
+        }
         client.release(broken);
       }
     });
@@ -80,12 +99,12 @@ export class PostgresSql implements Sql {
   }
 
   /** Runs `work` again, after a short pause, as long as it collides with others. */
-  async #retried<T>(work: () => Promise<T>): Promise<T> {
+  async #retried<T>(work: (tries: number) => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries++) {
       try {
-        return await work();
+        return await work(tries);
       } catch (error) {
-        if (!isCollision(error)) throw explain(error, this.#place);
+        if (!isCollision(error) && !isStalePlan(error)) throw explain(error, this.#place);
         if (tries >= MOST_TRIES) {
           throw new Error(
             `${this.#place}: a transaction collided ${tries} times with others and was given up`,
@@ -106,15 +125,19 @@ function toParameter(value: SqlValue): string | number | Buffer | null {
   return Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
 }
 
-const known = new Map<string, string>();
+const known = new Map<string, { readonly name: string; readonly text: string }>();
 
-/** `?` becomes `$1`, `$2`, …, except inside quotes. The statements of a program are few: their forms are kept. */
-function numbered(sql: string): string {
+/**
+ * `?` becomes `$1`, `$2`, …, except inside quotes. The statements of a program are few: their forms are kept, and each
+ * has a name, under which a connection parses and plans it once.
+ */
+function prepared(sql: string, params: readonly SqlValue[]) {
   let form = known.get(sql);
   if (form === undefined) {
     let count = 0;
-    form = sql.replaceAll(/'[^']*'|"[^"]*"|\?/g, (part) => (part === '?' ? `$${++count}` : part));
+    const text = sql.replaceAll(/'[^']*'|"[^"]*"|\?/g, (part) => (part === '?' ? `$${++count}` : part));
+    form = { name: `gg${known.size}`, text };
     known.set(sql, form);
   }
-  return form;
+  return { ...form, values: params.map(toParameter) };
 }

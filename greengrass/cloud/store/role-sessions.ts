@@ -13,8 +13,8 @@ export interface RoleSession {
 }
 
 export interface RoleSessionStore {
-  /** Also forgets what has expired by `now` (ISO 8601). */
-  create(session: RoleSession, now: string): Promise<void>;
+  /** Also forgets what has expired before `forgotten` (ISO 8601). */
+  create(session: RoleSession, forgotten: string): Promise<void>;
   find(accessKeyId: string): Promise<RoleSession | undefined>;
 }
 
@@ -30,8 +30,8 @@ interface Row {
 export class SqlRoleSessions implements RoleSessionStore {
   constructor(readonly sql: Sql) {}
 
-  async create(session: RoleSession, now: string): Promise<void> {
-    await this.sql.run('DELETE FROM role_sessions WHERE expires_at < ?', now);
+  async create(session: RoleSession, forgotten: string): Promise<void> {
+    await this.sql.run('DELETE FROM role_sessions WHERE expires_at < ?', forgotten);
     await this.sql.run(
       `INSERT INTO role_sessions (access_key_id, secret_access_key, token_sha256_hex, role_arn, session_name,
          expires_at) VALUES (?, ?, ?, ?, ?, ?)`,

@@ -90,6 +90,7 @@ CREATE TABLE bus_messages (
 ALTER TABLE access_keys ADD COLUMN status TEXT NOT NULL DEFAULT 'Active';
 ALTER TABLE access_keys ADD COLUMN description TEXT NOT NULL DEFAULT '';
 CREATE INDEX deployments_by_core ON deployments (core_thing_name);
+CREATE INDEX deployments_open ON deployments (group_id) WHERE status IN ('Building', 'InProgress');
 CREATE TABLE role_sessions (
   access_key_id TEXT PRIMARY KEY, secret_access_key TEXT NOT NULL, token_sha256_hex TEXT NOT NULL,
   role_arn TEXT NOT NULL, session_name TEXT NOT NULL, expires_at TEXT NOT NULL

@@ -34,8 +34,13 @@ export interface SecretStore {
   list(limit: number, after?: string): Promise<Secret[]>;
   /** Oldest first. */
   versions(arn: string): Promise<SecretVersion[]>;
-  /** Replaces what is known of the secret, and its versions where they are given, in one transaction. */
+  /**
+   * Replaces what is known of the secret but for the day of its last reading, and its versions where they are given, in
+   * one transaction.
+   */
   save(secret: Secret, versions?: readonly SecretVersion[]): Promise<void>;
+  /** Notes the day of a reading, and touches nothing else: readers don't wait for who changes the secret. */
+  noteAccess(arn: string, accessedAt: string): Promise<void>;
   delete(arn: string): Promise<void>;
 }
 
@@ -113,13 +118,12 @@ export class SqlSecrets implements SecretStore {
   save(secret: Secret, versions?: readonly SecretVersion[]): Promise<void> {
     return this.sql.transaction(async (tx) => {
       await tx.run(
-        `UPDATE secrets SET description = ?, kms_key_id = ?, tags = ?, changed_at = ?, accessed_at = ?,
-           deletion_at = ? WHERE arn = ?`,
+        `UPDATE secrets SET description = ?, kms_key_id = ?, tags = ?, changed_at = ?, deletion_at = ?
+         WHERE arn = ?`,
         secret.description ?? null,
         secret.kmsKeyId ?? null,
         JSON.stringify(secret.tags),
         secret.changedAt,
-        secret.accessedAt ?? null,
         secret.deletionAt ?? null,
         secret.arn,
       );
@@ -127,6 +131,10 @@ export class SqlSecrets implements SecretStore {
       await tx.run('DELETE FROM secret_versions WHERE arn = ?', secret.arn);
       await insertVersions(tx, secret.arn, versions);
     });
+  }
+
+  async noteAccess(arn: string, accessedAt: string): Promise<void> {
+    await this.sql.run('UPDATE secrets SET accessed_at = ? WHERE arn = ?', accessedAt, arn);
   }
 
   delete(arn: string): Promise<void> {

@@ -58,7 +58,11 @@ export interface SessionStore {
   change(changes: readonly QueueChange[], limits: QueueLimits): Promise<DroppedMessages[]>;
   /** Oldest first. */
   queued(clientId: string, limit: number): Promise<QueuedMessage[]>;
+  /** While all queues together hold more than `maxBytes`, the largest one loses the older half of its bytes. */
+  shrink(maxBytes: number): Promise<DroppedMessages[]>;
 }
+
+const DROPPED_AT_ONCE = 100;
 
 interface SessionRow {
   readonly client_id: string;
@@ -185,6 +189,23 @@ export class SqlSessions implements SessionStore {
       ...(message_id === null ? {} : { messageId: message_id }),
     }));
   }
+
+  async shrink(maxBytes: number): Promise<DroppedMessages[]> {
+    const dropped: DroppedMessages[] = [];
+    for (;;) {
+      const total = await this.sql.get<{ bytes: number | null }>(
+        'SELECT SUM(bytes) AS bytes FROM mqtt_sessions',
+      );
+      if (Number(total?.bytes ?? 0) <= maxBytes) return dropped;
+      const largest = await this.sql.get<{ client_id: string; bytes: number }>(
+        'SELECT client_id, bytes FROM mqtt_sessions WHERE bytes > 0 ORDER BY bytes DESC LIMIT 1',
+      );
+      if (!largest) return dropped;
+      const { client_id: clientId, bytes } = largest;
+      const limits = { messages: Number.MAX_SAFE_INTEGER, bytes: Math.floor(bytes / 2) };
+      dropped.push(...(await this.sql.transaction((tx) => new QueueTransaction(tx).limit(clientId, limits))));
+    }
+  }
 }
 
 async function deleteAll(tx: Sql, clientId: string): Promise<void> {
@@ -214,6 +235,16 @@ class QueueTransaction {
         );
       }
     }
+    return this.#finish(limits);
+  }
+
+  /** Holds one session to the limits. */
+  async limit(clientId: string, limits: QueueLimits): Promise<DroppedMessages[]> {
+    await this.#size(clientId);
+    return this.#finish(limits);
+  }
+
+  async #finish(limits: QueueLimits): Promise<DroppedMessages[]> {
     const dropped: DroppedMessages[] = [];
     for (const [clientId, size] of this.#sizes) {
       if (!size) continue;
@@ -277,14 +308,19 @@ class QueueTransaction {
 
   async #dropOldest(clientId: string, size: Size, limits: QueueLimits): Promise<number> {
     let dropped = 0;
-    while (size.messages > limits.messages || size.bytes > limits.bytes) {
-      const oldest = await this.tx.get<{ message_key: string }>(
-        'SELECT message_key FROM mqtt_session_messages WHERE client_id = ? ORDER BY message_key LIMIT 1',
+    const isOver = () => size.messages > limits.messages || size.bytes > limits.bytes;
+    while (isOver()) {
+      const oldest = await this.tx.all<{ message_key: string }>(
+        'SELECT message_key FROM mqtt_session_messages WHERE client_id = ? ORDER BY message_key LIMIT ?',
         clientId,
+        DROPPED_AT_ONCE,
       );
-      if (!oldest) break;
-      await this.#remove(clientId, oldest.message_key);
-      dropped += 1;
+      if (oldest.length === 0) break;
+      for (const { message_key } of oldest) {
+        if (!isOver()) break;
+        await this.#remove(clientId, message_key);
+        dropped += 1;
+      }
     }
     return dropped;
   }

@@ -40,8 +40,9 @@ export async function openSqliteStore(path: string): Promise<Store> {
 
 /** For a command's short work beside a running cloud: SQLite lets both write, one after the other. */
 export async function openSqliteStoreBeside(path: string): Promise<Store> {
-  if (!existsSync(path)) throw new Error(`${path} does not exist: start greengrass-cloud on this folder once`);
-  const sql = new SqliteSql(openDatabase(path, { migrations: MIGRATIONS }));
+  if (!existsSync(path))
+    throw new Error(`${path} does not exist: start greengrass-cloud on this folder once`);
+  const sql = new SqliteSql(path, MIGRATIONS);
   return composeStore(sql, () => sql.close());
 }
 
@@ -52,7 +53,7 @@ export function openSqlite(path: string): { sql: Sql; close: () => Promise<void>
   const lock = holdAlone(folder, path);
   try {
     closeSync(openSync(path, 'a', 0o600));
-    const sql = new SqliteSql(openDatabase(path, { migrations: MIGRATIONS }));
+    const sql = new SqliteSql(path, MIGRATIONS);
     return {
       sql,
       async close() {
@@ -83,7 +84,7 @@ export function holdAlone(folder: string, path: string): Database {
     db?.close();
     if (!(error instanceof Error) || !error.message.includes('database is locked')) throw error;
     throw new Error(`${path} is in use: another greengrass-cloud runs on this data folder. Stop it first.`, {
-      cause: error,
+      cause: error.cause,
     });
   }
 }

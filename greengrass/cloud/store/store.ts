@@ -8,8 +8,8 @@ import type { ShadowDocument } from '../../model/shadow-document.js';
 import type { AuditStore } from './audit.js';
 import type { BulkDeploymentStore } from './bulk-deployments.js';
 import type { JobStore } from './jobs.js';
-import type { RetainedStore } from './retained.js';
 import type { PolicyVersionStore } from './policy-versions.js';
+import type { RetainedStore } from './retained.js';
 import type { RoleSessionStore } from './role-sessions.js';
 import type { RuntimeConfigurationStore } from './runtime-configurations.js';
 import type { SecretStore } from './secrets.js';
@@ -166,12 +166,19 @@ export interface DeploymentStore {
   list(groupId: string, limit: number, after?: string): Promise<Deployment[]>;
   /** The one deployment of the group that is Building or InProgress. */
   findOpen(groupId: string): Promise<Deployment | undefined>;
+  /** Groups with a deployment that is Building or InProgress, by id, from `after` (exclusive) on. */
+  groupsWithOpen(limit: number, after?: string): Promise<string[]>;
   /** The group's last successful deployment that was not undone by a reset: what its core runs. */
   findDeployed(groupId: string): Promise<Deployment | undefined>;
   /** The group that the thing is the core of, by its newest deployment that is InProgress or deployed. */
   findGroupOfCore(coreThingName: string): Promise<string | undefined>;
   /** Last successful deployments of groups that hold the thing as a device. */
   findDeployedWithDevice(thingArn: string): Promise<Deployment[]>;
+}
+
+/** The name under which changes of a group's deployments exclude each other (Exclusive.run). */
+export function groupLock(groupId: string): string {
+  return `group ${groupId}`;
 }
 
 export interface GroupAuthority {

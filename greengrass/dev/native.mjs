@@ -1,0 +1,94 @@
+// Builds what the core brings along in C and Java: the library of executables and the runtime of Java functions. Each
+// only where its compiler is; who has none loses that kind of function and is told so. Does nothing that is done already.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const runtimes = join(root, 'greengrass/runtimes');
+const sdk = join(root, 'greengrass/sdk');
+
+function has(program, flag) {
+  return spawnSync(program, [flag], { stdio: 'ignore' }).status === 0;
+}
+
+function must(program, args, options = {}) {
+  const { status, stderr, error } = spawnSync(program, args, { encoding: 'utf8', ...options });
+  if (status !== 0) throw new Error(`${program} failed: ${error?.message ?? stderr}`);
+}
+
+function filesIn(folder, ending) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith(ending))
+    .sort()
+    .map((name) => join(folder, name));
+}
+
+/** Runs `build` where the sources are not those of the last time. The stamp lies beside the result. */
+function onceFor(target, sources, build) {
+  const hash = createHash('sha256').update(process.arch);
+  for (const file of sources) hash.update(file).update(readFileSync(file));
+  const wanted = hash.digest('hex');
+  const stamp = `${target}.built`;
+  if (existsSync(target) && existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
+  build();
+  writeFileSync(stamp, wanted);
+}
+
+function buildC() {
+  const name = 'libaws-greengrass-core-sdk-c.so';
+  const folder = join(runtimes, 'executable');
+  const target = join(folder, name);
+  const map = join(folder, 'src/symbols.map');
+  const sources = filesIn(join(folder, 'src'), '.c');
+  const headers = [...filesIn(join(folder, 'src'), '.h'), ...filesIn(join(sdk, 'c'), '.h'), map];
+  if (!has('cc', '--version'))
+    return 'executables that use the C SDK (no C compiler: apt-get install gcc libc6-dev)';
+  onceFor(target, [...sources, ...headers], () => {
+    console.log(`Building ${name}`);
+    const flags = ['-std=c11', '-O2', '-fPIC', '-shared', '-pthread', `-I${join(sdk, 'c/include')}`];
+    must('cc', [...flags, `-Wl,-soname,${name}`, `-Wl,--version-script=${map}`, '-o', target, ...sources]);
+  });
+  return undefined;
+}
+
+function buildJar(target, sources, classPath) {
+  onceFor(target, sources, () => {
+    console.log(`Building ${target.slice(root.length)}`);
+    const classes = mkdtempSync(join(root, '.classes-'));
+    try {
+      // Java 8 is the oldest that functions are written for. Its own class library is no longer with every compiler.
+      const flags = ['--release', '8', '-Xlint:-options', '-encoding', 'UTF-8', '-d', classes];
+      must('javac', [...flags, ...(classPath ? ['-cp', classPath] : []), ...sources]);
+      mkdirSync(join(target, '..'), { recursive: true });
+      must('jar', ['--create', '--file', target, '-C', classes, '.']);
+    } finally {
+      rmSync(classes, { recursive: true, force: true });
+    }
+  });
+}
+
+function buildJava() {
+  const sources = filesIn(join(runtimes, 'java/src'), '.java');
+  if (sources.length === 0) return undefined;
+  if (!has('javac', '-version') || !has('jar', '--version'))
+    return 'Java functions (no Java compiler: apt-get install default-jdk-headless)';
+  const runtime = join(runtimes, 'java/greengrass-java-runtime.jar');
+  buildJar(runtime, sources);
+  buildJar(join(sdk, 'java/GreengrassJavaSDK.jar'), filesIn(join(sdk, 'java/src'), '.java'), runtime);
+  return undefined;
+}
+
+const missing = [buildC(), buildJava()].filter((what) => what !== undefined);
+for (const what of missing) console.log(`Not built here: ${what}`);
