@@ -1,5 +1,9 @@
 /** `gg deploy`: deploys the group's latest version, and waits for its end where asked. */
-import { CreateDeploymentCommand, GetDeploymentStatusCommand } from '@aws-sdk/client-greengrass';
+import {
+  CreateDeploymentCommand,
+  GetDeploymentStatusCommand,
+  ListDeploymentsCommand,
+} from '@aws-sdk/client-greengrass';
 import { type Clients, present } from './clients.js';
 import { findGroup, latestVersion } from './group.js';
 
@@ -45,4 +49,21 @@ export async function waitForDeployment(
     }
     await new Promise((wake) => setTimeout(wake, POLL_MS));
   }
+}
+
+/** Id of the group version that runs on the core as far as the cloud knows, or undefined after none or a reset. */
+export async function deployedVersion({ greengrass }: Clients, GroupId: string): Promise<string | undefined> {
+  let NextToken: string | undefined;
+  do {
+    const page = await greengrass.send(new ListDeploymentsCommand({ GroupId, NextToken }));
+    for (const { DeploymentId, DeploymentType, GroupArn } of page.Deployments ?? []) {
+      const { DeploymentStatus } = await greengrass.send(
+        new GetDeploymentStatusCommand({ GroupId, DeploymentId }),
+      );
+      if (DeploymentStatus !== 'Success') continue;
+      return DeploymentType?.includes('Reset') ? undefined : GroupArn?.split('/versions/')[1];
+    }
+    NextToken = page.NextToken;
+  } while (NextToken !== undefined);
+  return undefined;
 }

@@ -13,11 +13,13 @@ import type { AwsConfig } from './aws/config.js';
 import type { Hybrid, HybridParts } from './aws/hybrid.js';
 import { Deployer } from './deployment/deployer.js';
 import { DeviceHttpsServer } from './discovery/https-server.js';
+import { AlpnFront } from './iot/alpn-front.js';
 import { CloudBroker } from './iot/broker.js';
 import { CloudShadows } from './iot/shadows.js';
 import { loadInstallation, loadServerCertificate } from './store/installation.js';
+import { openVault } from './store/master-key.js';
 import { openStore } from './store/open-store.js';
-import { openVault } from './store/vault.js';
+import { OwnSecrets } from './store/secret-source.js';
 
 export interface CloudServiceOptions {
   /** Holds the database, the artifacts, the root CA and the master key; made where it is missing. */
@@ -34,6 +36,8 @@ export interface CloudServiceOptions {
   readonly apiPort: number;
   readonly mqttPort: number;
   readonly httpsPort: number;
+  /** MQTT and HTTPS on one port, told apart by ALPN (443 at AWS); absent: no such port. */
+  readonly alpnPort?: number;
   readonly auth: 'sigv4' | 'none';
   readonly region: string;
   /** Makes the installation hybrid: what is left to AWS, in the same region. */
@@ -46,6 +50,8 @@ export interface CloudAddresses {
   readonly api: string;
   readonly mqtt: { readonly host: string; readonly port: number };
   readonly https: { readonly host: string; readonly port: number };
+  /** Present where MQTT and HTTPS share a port by ALPN. */
+  readonly alpn?: { readonly host: string; readonly port: number };
   /** PEM of the root CA that cores and devices trust. */
   readonly caFile: string;
   readonly accessKeyId: string;
@@ -110,8 +116,9 @@ export class CloudService {
     const place = { region, accountId };
     const tls = { certPem: certificate.certificatePem, keyPem: certificate.privateKeyPem };
     const authorities = new GroupAuthorities(store, accountId);
+    const secrets = hybrid?.secrets ?? new OwnSecrets(store.secrets, vault);
     const deployer = new Deployer({
-      ...{ store, shadows, exclusive, ...place },
+      ...{ store, secrets, shadows, exclusive, ...place },
       hasReplicas: databaseUrl !== undefined,
       logger: log.child({ component: 'deployer' }),
     });
@@ -123,7 +130,7 @@ export class CloudService {
       logger: log.child({ component: 'mqtt' }),
     });
     const https = new DeviceHttpsServer({
-      ...{ store, artifacts, authorities, tls, host, ...place },
+      ...{ store, artifacts, secrets, authorities, tls, host, ...place },
       port: this.#options.httpsPort,
       logger: log.child({ component: 'https' }),
     });
@@ -144,6 +151,15 @@ export class CloudService {
     // Where things are AWS IoT's, cores connect there.
     if (!awsMqtt) await this.#start(broker);
     await this.#start(https);
+    const { alpnPort } = this.#options;
+    const front =
+      alpnPort === undefined
+        ? undefined
+        : new AlpnFront({
+            ...{ tls, host, port: alpnPort, mqtt: broker, https },
+            logger: log.child({ component: 'alpn' }),
+          });
+    if (front) await this.#start(front);
     await this.#start(api);
     await this.#start(new AuditKeeper(store.audit, this.#options.auditDays ?? 400, log));
     const reachable = reachableHost(host);
@@ -151,6 +167,7 @@ export class CloudService {
       api: `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${api.port}`,
       mqtt: awsMqtt ?? { host: reachable, port: broker.port },
       https: { host: reachable, port: https.port },
+      ...(front ? { alpn: { host: reachable, port: front.port } } : {}),
       caFile,
       accessKeyId: accessKey.accessKeyId,
       secretAccessKey: accessKey.secretAccessKey,

@@ -9,22 +9,27 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../lib/log.js';
 import { PACKAGE_ROOT, VERSION } from '../lib/package-root.js';
+import { Vault } from '../lib/vault.js';
 import { certificateId, matchesPrivateKey } from '../lib/x509.js';
 import { isSameSystemFunction, SYSTEM_FUNCTIONS } from '../model/arn.js';
+import { controlSocketPath } from '../model/control-socket.js';
 import type { CoreConfig } from '../model/core-config.js';
 import { EMPTY_GROUP, type GroupDocument } from '../model/group.js';
 import { userFunctions } from '../model/group-checks.js';
 import { CLOUD, SHADOW_SERVICE } from '../model/subscription.js';
 import { MqttServer } from './broker/mqtt-server.js';
+import { sessionStorePath } from './broker/session-store.js';
 import { ServerCertificate } from './certificates/server-certificate.js';
 import type { Component } from './component.js';
+import type { ControlRoute } from './control/control-route.js';
+import { ControlServer } from './control/control-server.js';
 import { DeploymentAgent } from './deployment/agent.js';
 import { ArtifactStore } from './deployment/artifact-store.js';
 import { GroupStore } from './deployment/group-store.js';
 import { GroupRuntime } from './group-runtime.js';
 import { CloudEndpoint } from './iot-client/cloud-endpoint.js';
 import { IotConnection } from './iot-client/connection.js';
-import { DEFAULT_SPOOL, spoolSettings } from './iot-client/spooler.js';
+import { DEFAULT_SPOOL, spoolSettings } from './iot-client/spool-settings.js';
 import { hostAddresses, IpDetector } from './ip-detector/ip-detector.js';
 import { type CredentialsAnswer, IpcServer } from './ipc/ipc-server.js';
 import { Isolation } from './isolation/isolation.js';
@@ -34,6 +39,8 @@ import { LogFiles } from './logs/log-files.js';
 import { PidFile } from './pid-file.js';
 import { readRootConfig } from './root-config.js';
 import { Router } from './router/router.js';
+import { secretsKey } from './secrets/core-key.js';
+import { SecretManager } from './secrets/secret-manager.js';
 import { ServiceClient, ServiceError } from './service-client.js';
 import { ShadowEndpoint } from './shadow/shadow-endpoint.js';
 import { ShadowService } from './shadow/shadow-service.js';
@@ -42,6 +49,8 @@ import { RoleCredentialsSource } from './token-exchange/role-credentials.js';
 
 /** Pinned functions of a new group must stay up for so long before the deployment is a success. */
 const HEALTH_WINDOW_MS = 1_000;
+/** And those that are still loading their code then are watched for so long. */
+const HEALTH_LIMIT_MS = 10_000;
 
 export class Daemon {
   readonly #config: CoreConfig;
@@ -61,9 +70,11 @@ export class Daemon {
   readonly #functions: Functions;
   readonly #ipc: IpcServer;
   readonly #roleCredentials: RoleCredentialsSource;
+  readonly #secrets: SecretManager;
   readonly #ipDetector: IpDetector;
   readonly #group: GroupRuntime;
   readonly #agent: DeploymentAgent;
+  readonly #control: ControlServer;
   /** What was started, to be stopped in reverse. */
   readonly #started: Component[] = [];
 
@@ -108,6 +119,8 @@ export class Daemon {
         return loaded;
       },
       onPublish: (message) => this.#router.route(message),
+      settle: () => this.#router.settle(),
+      sessionsPath: sessionStorePath(writeDirectory),
       logger: log('GGConnManager'),
     });
     this.#shadows = new ShadowService({
@@ -115,21 +128,35 @@ export class Daemon {
       logger: log(SHADOW_SERVICE),
       emit: (message) => this.#router.route(message),
     });
-    this.#connection = new IotConnection({
+    const link = {
       host: config.iotHost,
       port: config.iotMqttPort,
-      clientId: config.coreClientId,
       ...credentials,
       keepAliveS: config.keepAliveS,
       maxRetryIntervalS: config.mqttMaxConnectionRetryIntervalS,
       operationTimeoutS: config.mqttOperationTimeoutS,
+      ...(config.networkProxy ? { proxy: config.networkProxy } : {}),
       logger: this.#runtimeLog,
-    });
+    };
+    this.#connection = new IotConnection({ ...link, clientId: config.coreClientId });
     this.#cloud = new CloudEndpoint({
       connection: this.#connection,
+      // V1's name for further connections of a core. It runs only where the group asks for a persistent session.
+      persistentConnection: new IotConnection({
+        ...link,
+        clientId: `${config.coreClientId}-c00`,
+        isPersistent: true,
+      }),
       onMessage: (message) => this.#router.route(message),
       writeDirectory,
       logger: log('GGCloudSpooler'),
+    });
+    const keyPath = config.secretsKeyPath;
+    this.#secrets = new SecretManager({
+      folder: join(writeDirectory, 'deployment', 'secrets'),
+      vault: new Vault(secretsKey(keyPath ? readPem(keyPath, 'secrets key') : credentials.keyPem)),
+      service: this.#service,
+      logger: log('GGSecretManager'),
     });
     this.#functions = new Functions({
       engine: this.#isolation,
@@ -141,12 +168,13 @@ export class Daemon {
           return !allOrError || refused === 0;
         },
         shadow: async (thing, operation, payload) => this.#shadows.request(thing, operation, payload),
-        secret: async () => secretRefusal(),
+        secret: (functionArn, payload) => this.#secrets.answer(functionArn, payload),
       },
       facts: config,
       maxWorkItemCount: config.maxWorkItemCount,
       maxConcurrentLimit: config.maxConcurrentLimit,
       lruSize: config.lruSize,
+      interpreters: config.interpreters,
       ipcPort: () => this.#ipc.port,
       runtimesFolder: join(PACKAGE_ROOT, 'greengrass', 'runtimes'),
     });
@@ -180,6 +208,7 @@ export class Daemon {
         return available ? undefined : reasons.join('; ');
       },
       healthWindowMs: HEALTH_WINDOW_MS,
+      healthLimitMs: HEALTH_LIMIT_MS,
     });
     this.#agent = new DeploymentAgent({
       thingName,
@@ -188,10 +217,21 @@ export class Daemon {
       service: this.#service,
       groupStore: this.#groupStore,
       artifacts: this.#artifacts,
-      swap: (group, codeFolders) => this.#group.swap(group, codeFolders),
+      fetchSecrets: (group, place) => this.#secrets.fetch(group, place),
+      swap: (group, codeFolders, onSwap) => this.#group.swap(group, codeFolders, onSwap),
       reset: () => this.#reset(),
       logger: this.#runtimeLog,
     });
+    this.#control = new ControlServer({
+      path: controlSocketPath(writeDirectory),
+      routes: this.#controlRoutes(),
+      logger: this.#runtimeLog,
+    });
+  }
+
+  /** What `gg` can ask a running core; each part brings its own. */
+  #controlRoutes(): ControlRoute[] {
+    return [];
   }
 
   /** Resolves when the core serves; answers what of it does not, in words. */
@@ -206,7 +246,7 @@ export class Daemon {
     const unhealthy = await this.#activate(group);
     // A deployment may have started it already; it is stopped like everything else.
     this.#started.push(this.#mqttServer);
-    await this.#startAll([this.#ipDetector, this.#agent, this.#connection]);
+    await this.#startAll([this.#control, this.#ipDetector, this.#agent, this.#connection]);
     this.#runtimeLog.info({ pid: process.pid }, 'Greengrass daemon started.');
     return unhealthy;
   }
@@ -251,7 +291,7 @@ export class Daemon {
   async #activate(group: GroupDocument): Promise<string[]> {
     try {
       const codeFolders = new Map(
-        userFunctions(group).map(({ FunctionArn }) => [FunctionArn, this.#artifacts.folderOf(FunctionArn)]),
+        userFunctions(group).map((f) => [f.FunctionArn, this.#artifacts.folderOf(f)]),
       );
       const swap = await this.#group.swap(group, codeFolders);
       await swap.commit();
@@ -282,6 +322,7 @@ export class Daemon {
 
   #groupChanged(group: GroupDocument): void {
     this.#roleCredentials.forget();
+    this.#secrets.use(group);
     const system = (arn: string) =>
       group.GroupDefinitions.Lambdas.Content.find((f) => isSameSystemFunction(f.FunctionArn, arn));
     this.#ipDetector.setEnabled(system(SYSTEM_FUNCTIONS.ipDetector) !== undefined);
@@ -306,6 +347,7 @@ export class Daemon {
     await this.#mqttServer.stop();
     this.#certificate.forget();
     this.#logs.deleteUserLogs();
+    this.#secrets.clear();
     await this.#shadows.stop();
     const path = shadowStorePath(this.#config.writeDirectory);
     for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
@@ -324,21 +366,22 @@ export class Daemon {
   }
 }
 
+function readPem(path: string, what: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new Error(
+      `${what} ${path} can't be read (${(error as NodeJS.ErrnoException).code}): check config.json`,
+      { cause: error },
+    );
+  }
+}
+
 function readCredentials({ caPath, certificatePath, privateKeyPath }: CoreConfig) {
-  const read = (path: string, what: string) => {
-    try {
-      return readFileSync(path, 'utf8');
-    } catch (error) {
-      throw new Error(
-        `${what} ${path} can't be read (${(error as NodeJS.ErrnoException).code}): check config.json`,
-        { cause: error },
-      );
-    }
-  };
   const credentials = {
-    caPem: read(caPath, 'CA file'),
-    certPem: read(certificatePath, 'certificate'),
-    keyPem: read(privateKeyPath, 'private key'),
+    caPem: readPem(caPath, 'CA file'),
+    certPem: readPem(certificatePath, 'certificate'),
+    keyPem: readPem(privateKeyPath, 'private key'),
   };
   checkPair(credentials, `certificate ${certificatePath} and private key ${privateKeyPath}`);
   return credentials;
@@ -355,9 +398,4 @@ function checkPair({ certPem, keyPem }: { certPem: string; keyPem: string }, nam
     });
   }
   if (!belong) throw new Error(`${names} do not belong together: check config.json`);
-}
-
-/** No secret resource is attached to any function yet; V1's SDKs want exactly these two members. */
-function secretRefusal(): Buffer {
-  return Buffer.from(JSON.stringify({ Status: 401, Message: 'the secret is not attached to this function' }));
 }

@@ -8,6 +8,7 @@ import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CheckError, checkJson, type Problem, z } from '../lib/check.js';
 import { parseThingArn } from './arn.js';
+import { type NetworkProxy, networkProxyOf, networkProxySchema } from './network-proxy.js';
 
 /** A port; 0 lets the system choose a free one (beyond V1; for tests and demonstrations). */
 const port = z.number().int().min(0).max(65535);
@@ -31,7 +32,7 @@ const coreThing = z.looseObject({
   mqttOperationTimeout: z.number().int().min(1).default(5),
   coreClientId: z.string().min(1).max(128).optional(),
   systemComponentAuthTimeout: z.number().int().optional(),
-  networkProxy: z.unknown().optional(),
+  networkProxy: networkProxySchema.optional(),
 });
 
 const runtime = z.looseObject({
@@ -43,6 +44,8 @@ const runtime = z.looseObject({
   mountAllBlockDevices: yesNo.default('no'),
   /** Milliseconds. */
   postStartHealthCheckTimeout: z.number().int().min(1).default(30000),
+  /** Beyond V1: runtime name → name or absolute path of the interpreter that serves it on this device. */
+  interpreters: z.record(z.string().min(1), z.string().min(1)).default({}),
 });
 
 const principal = z.looseObject({
@@ -87,6 +90,8 @@ export interface CoreConfig {
   readonly privateKeyPath: string;
   /** The operator's own key for the local MQTT server; absent: the core makes and rotates one. */
   readonly mqttServerKeyPath?: string;
+  /** Private key that seals the local secrets; the core's own where it is absent. */
+  readonly secretsKeyPath?: string;
   readonly iotHost: string;
   readonly iotMqttPort: number;
   readonly iotHttpPort: number;
@@ -98,11 +103,15 @@ export interface CoreConfig {
   readonly mqttMaxConnectionRetryIntervalS: number;
   readonly mqttOperationTimeoutS: number;
   readonly coreClientId: string;
+  /** Between the core and the cloud. */
+  readonly networkProxy?: NetworkProxy;
   readonly allowFunctionsToRunAsRoot: boolean;
   readonly maxWorkItemCount: number;
   readonly maxConcurrentLimit: number;
   readonly lruSize: number;
   readonly postStartHealthCheckTimeoutMs: number;
+  /** Runtime name ("python3.7") → name or absolute path of the interpreter that serves it. */
+  readonly interpreters: Readonly<Record<string, string>>;
   readonly shadowSyncTimeoutS: number;
   /** Where deployments, logs and state go: `writeDirectory`, or `<root>/ggc`. */
   readonly writeDirectory: string;
@@ -126,6 +135,12 @@ export function parseCoreConfig(
   if (parsed.runtime.maxConcurrentLimit < parsed.runtime.lruSize) {
     problems.push({ path: 'runtime.maxConcurrentLimit', rule: 'must be at least runtime.lruSize' });
   }
+  let networkProxy: NetworkProxy | undefined;
+  try {
+    networkProxy = parsed.coreThing.networkProxy && networkProxyOf(parsed.coreThing.networkProxy);
+  } catch (error) {
+    problems.push({ path: 'coreThing.networkProxy.proxy.url', rule: (error as Error).message });
+  }
   const files = credentialFiles(parsed, root, problems);
   if (problems.length > 0 || !thing || !files) throw new CheckError(file, problems);
 
@@ -148,11 +163,13 @@ export function parseCoreConfig(
       parsed.mqttMaxConnectionRetryInterval ?? core.mqttMaxConnectionRetryInterval ?? 60,
     mqttOperationTimeoutS: core.mqttOperationTimeout,
     coreClientId: core.coreClientId ?? thing.thingName,
+    ...(networkProxy ? { networkProxy } : {}),
     allowFunctionsToRunAsRoot: parsed.runtime.allowFunctionsToRunAsRoot === 'yes',
     maxWorkItemCount: parsed.runtime.maxWorkItemCount,
     maxConcurrentLimit: parsed.runtime.maxConcurrentLimit,
     lruSize: parsed.runtime.lruSize,
     postStartHealthCheckTimeoutMs: parsed.runtime.postStartHealthCheckTimeout,
+    interpreters: parsed.runtime.interpreters,
     shadowSyncTimeoutS: parsed.system.shadowSyncTimeout,
     writeDirectory: parsed.writeDirectory ? resolveIn(root, parsed.writeDirectory) : join(root, 'ggc'),
     pidFileDirectory: resolveIn(root, parsed.pidFileDirectory),
@@ -166,9 +183,11 @@ function credentialFiles(
   { coreThing: core, crypto: modern }: ConfigFile,
   root: string,
   problems: Problem[],
-): Pick<CoreConfig, 'caPath' | 'certificatePath' | 'privateKeyPath' | 'mqttServerKeyPath'> | undefined {
+):
+  | Pick<CoreConfig, 'caPath' | 'certificatePath' | 'privateKeyPath' | 'mqttServerKeyPath' | 'secretsKeyPath'>
+  | undefined {
   if (modern) {
-    const { IoTCertificate: iot, MQTTServerCertificate: server } = modern.principals;
+    const { IoTCertificate: iot, MQTTServerCertificate: server, SecretsManager: secrets } = modern.principals;
     const paths = {
       caPath: fileUri(modern.caPath, 'crypto.caPath', problems),
       certificatePath: fileUri(
@@ -182,9 +201,17 @@ function credentialFiles(
         problems,
       ),
     };
-    if (server?.privateKeyPath === undefined) return paths;
-    const where = 'crypto.principals.MQTTServerCertificate.privateKeyPath';
-    return { ...paths, mqttServerKeyPath: fileUri(server.privateKeyPath, where, problems) };
+    const given = (path: string | undefined, principal: string) =>
+      path === undefined
+        ? undefined
+        : fileUri(path, `crypto.principals.${principal}.privateKeyPath`, problems);
+    const mqttServerKeyPath = given(server?.privateKeyPath, 'MQTTServerCertificate');
+    const secretsKeyPath = given(secrets?.privateKeyPath, 'SecretsManager');
+    return {
+      ...paths,
+      ...(mqttServerKeyPath === undefined ? {} : { mqttServerKeyPath }),
+      ...(secretsKeyPath === undefined ? {} : { secretsKeyPath }),
+    };
   }
   if (!core.caPath || !core.certPath || !core.keyPath) {
     problems.push({

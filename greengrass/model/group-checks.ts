@@ -5,7 +5,7 @@
  */
 import { certificateIdOfArn, isSystemFunctionArn, parseFunctionArn, thingNameOf } from './arn.js';
 import type { IsolationMode } from './function-config.js';
-import type { GroupDocument, GroupFunction, GroupResource } from './group.js';
+import { type GroupDocument, type GroupFunction, type LocalResource, secretResources } from './group.js';
 import { partyKind, subjectProblem } from './subscription.js';
 
 export interface GroupProblem {
@@ -116,7 +116,7 @@ const containerSettingsFitIsolation: GroupCheck = (group) =>
     return found;
   });
 
-const RESOURCE_TYPES: Record<GroupResource['Type'], string> = {
+const RESOURCE_TYPES: Record<LocalResource['Type'], string> = {
   LOCAL_DEVICE: 'Local.Device',
   LOCAL_VOLUME: 'Local.Volume',
 };
@@ -135,6 +135,8 @@ const resourcesExistAndFitIsolation: GroupCheck = (group) => {
           ),
         ];
       }
+      // Secrets need no container.
+      if (resource.Type === 'SECRETS_MANAGER_SECRET') return [];
       if (isolationOf(group, groupFunction) === 'GreengrassContainer') return [];
       return [
         problem(
@@ -148,6 +150,7 @@ const resourcesExistAndFitIsolation: GroupCheck = (group) => {
 
 const resourcePathsAreLegal: GroupCheck = (group) =>
   group.GroupDefinitions.Resources.Content.flatMap((resource) => {
+    if (resource.Type === 'SECRETS_MANAGER_SECRET') return [];
     const source = resource.Data.SourcePath;
     if (resource.Type === 'LOCAL_DEVICE') {
       return source.startsWith('/dev/') && !source.includes('..')
@@ -164,6 +167,16 @@ const resourcePathsAreLegal: GroupCheck = (group) =>
         ),
       );
   });
+
+const secretsAreReferredToOnce: GroupCheck = (group) => {
+  const arns = secretResources(group).map(({ Data }) => Data.ARN);
+  return [...new Set(arns.filter((arn, index) => arns.indexOf(arn) !== index))].map((arn) =>
+    problem(
+      'RESOURCE_DUPLICATE_ERROR',
+      `Secret ${arn} is referred to by more than one resource of the group`,
+    ),
+  );
+};
 
 const subscriptionsAreLegal: GroupCheck = (group) => {
   const members = new Set<string>([
@@ -219,6 +232,8 @@ const CHECKS: readonly GroupCheck[] = [
   containerSettingsFitIsolation,
   resourcesExistAndFitIsolation,
   resourcePathsAreLegal,
+  secretsAreReferredToOnce,
+  secretsAreReferredToOnce,
   subscriptionsAreLegal,
 ];
 

@@ -51,6 +51,12 @@ export const groupSubscription = z.object({
   Source: z.string(),
   Subject: z.string(),
   Target: z.string(),
+  /** Extension: higher goes first where messages wait; 0 where absent. */
+  Priority: z.number().int().min(-100).max(100).optional(),
+  /** Extension, seconds: how long a message may wait for its target. */
+  Ttl: z.number().int().min(1).max(31_536_000).optional(),
+  /** Extension. 0: at most once; 1: at least once, whatever QoS the sender used. Absent: V1's way. */
+  Qos: z.union([z.literal(0), z.literal(1)]).optional(),
 });
 export type GroupSubscription = z.infer<typeof groupSubscription>;
 
@@ -80,8 +86,31 @@ export const groupResource = z.discriminatedUnion('Type', [
       GroupOwnerSetting: groupOwnerSetting.optional(),
     }),
   }),
+  z.object({
+    ...resourceBase,
+    Type: z.literal('SECRETS_MANAGER_SECRET'),
+    Data: z.object({
+      type: z.literal('SecretsManagerSecretResourceData').optional(),
+      ARN: z.string(),
+      AdditionalStagingLabelsToDownload: z.array(z.string()).optional(),
+      Name: z.string(),
+      /** The versions that are deployed; their values travel apart from the document. */
+      Versions: z.array(z.object({ VersionId: z.string(), Stages: z.array(z.string()) })),
+    }),
+  }),
 ]);
 export type GroupResource = z.infer<typeof groupResource>;
+export type SecretResource = Extract<GroupResource, { Type: 'SECRETS_MANAGER_SECRET' }>;
+export type LocalResource = Exclude<GroupResource, SecretResource>;
+
+/** The secret resources of a group. */
+export function secretResources(group: {
+  readonly GroupDefinitions: { readonly Resources: { readonly Content: readonly GroupResource[] } };
+}): SecretResource[] {
+  return group.GroupDefinitions.Resources.Content.filter(
+    (resource) => resource.Type === 'SECRETS_MANAGER_SECRET',
+  );
+}
 
 export const groupLogger = z.object({
   Type: z.enum(['FileSystem', 'AWSCloudWatch']),

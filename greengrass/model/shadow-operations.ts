@@ -110,7 +110,7 @@ function refuse(
 }
 
 /** A refused request still gets its token back where it had one. */
-function clientTokenOf(payload: Uint8Array): string | undefined {
+export function clientTokenOf(payload: Uint8Array): string | undefined {
   try {
     const { clientToken } = JSON.parse(Buffer.from(payload).toString('utf8')) as { clientToken?: unknown };
     return typeof clientToken === 'string' && clientToken.length <= 64 ? clientToken : undefined;

@@ -71,6 +71,7 @@ const RULES: ReadonlyArray<readonly [string, readonly string[]]> = [
   ['core/lambda/', [...PARTS, ...CONTRACTS, 'core/ipc/', 'core/isolation/', 'core/resources/']],
   ['core/isolation/', ['lib/', 'model/', 'core/component', 'core/errors']],
   ['core/resources/', ['lib/', 'model/', 'core/component', 'core/errors', ...CONTRACTS]],
+  ['core/secrets/', ['lib/', 'model/', 'core/component', 'core/errors', 'core/service-client']],
   ['core/token-exchange/', ['lib/', 'model/', 'core/component', 'core/errors', 'core/service-client']],
   ['core/certificates/', ['lib/', 'model/', 'core/component', 'core/errors', 'core/service-client']],
   ['core/ip-detector/', ['lib/', 'model/', 'core/component', 'core/errors', 'core/service-client']],

@@ -287,7 +287,7 @@ describe('beside a running cloud', () => {
     await printed('key', 'delete', key.accessKeyId);
     expect(await refusalOf(ask())).toEqual(refused);
     expect(await printed('key', 'list')).not.toContain(key.accessKeyId);
-  });
+  }, 120_000);
 
   it('a key that is not there is said to be so', async () => {
     for (const verb of ['deactivate', 'activate', 'delete']) {
@@ -297,7 +297,7 @@ describe('beside a running cloud', () => {
         'greengrass-cloud: there is no access key AKIANONE: greengrass-cloud key list shows them\n',
       ]);
     }
-  });
+  }, 120_000);
 
   it('the log is printed, whole and by its filters', async () => {
     const [first, second] = [client(), client(await newKey())];
@@ -321,7 +321,7 @@ describe('beside a running cloud', () => {
     expect(await audit('--principal', entries.at(-1)?.principal ?? '')).toEqual(entries);
     expect(await audit('--principal', 'nobody')).toEqual([]);
     expect(await audit('--principal', "' OR 1=1 --")).toEqual([]);
-  });
+  }, 120_000);
 
   it('wrong options end with 2 and a line that says which', async () => {
     for (const [args, line] of [
@@ -340,7 +340,7 @@ describe('beside a running cloud', () => {
     const bare = await run(process.execPath, [PROGRAM, 'audit'], { env: process.env });
     expect(bare.code).toBe(2);
     expect(bare.stderr).toContain("required option '--data <dir>' not specified");
-  });
+  }, 120_000);
 
   it('a folder without a cloud is left as it is', async () => {
     const { code, stderr } = await run(
@@ -350,7 +350,7 @@ describe('beside a running cloud', () => {
     );
     expect(code).toBe(1);
     expect(stderr).toContain(`${join(folder, 'other', 'cloud.db')} does not exist`);
-  });
+  }, 120_000);
 
   it('an entry is there when the answer is, also where the cloud is killed at that moment', async () => {
     for (let round = 0; round < 3; round++) {
@@ -368,5 +368,5 @@ describe('beside a running cloud', () => {
       });
       await begin();
     }
-  });
+  }, 120_000);
 });

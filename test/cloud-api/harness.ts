@@ -17,10 +17,11 @@ import { GroupDeployments } from '../../greengrass/cloud/api/group-deployments.j
 import { ObjectFolder } from '../../greengrass/cloud/api/objects.js';
 import type { Operation } from '../../greengrass/cloud/api/operation.js';
 import { type Installation, loadInstallation } from '../../greengrass/cloud/store/installation.js';
+import { openVault } from '../../greengrass/cloud/store/master-key.js';
 import { type OpenedStore, openStore } from '../../greengrass/cloud/store/open-store.js';
 import type { Deployment, GroupAuthority, Store } from '../../greengrass/cloud/store/store.js';
-import { openVault, type Vault } from '../../greengrass/cloud/store/vault.js';
 import { silentLogger } from '../../greengrass/lib/log.js';
+import type { Vault } from '../../greengrass/lib/vault.js';
 import { certificateId, createSelfSigned } from '../../greengrass/lib/x509.js';
 
 /** What the core, which is not there, says of the next deployment. */

@@ -46,6 +46,7 @@ import { GroupAuthorities } from '../../greengrass/cloud/authority/group-authori
 import { DeviceHttpsServer } from '../../greengrass/cloud/discovery/https-server.js';
 import { loadServerCertificate } from '../../greengrass/cloud/store/installation.js';
 import { openStore } from '../../greengrass/cloud/store/open-store.js';
+import { OwnSecrets } from '../../greengrass/cloud/store/secret-source.js';
 import { ServiceClient, ServiceError } from '../../greengrass/core/service-client.js';
 import { RoleCredentialsSource } from '../../greengrass/core/token-exchange/role-credentials.js';
 import type { Device } from '../../greengrass/dev/device.js';
@@ -108,6 +109,7 @@ async function startHttps(port: number): Promise<void> {
   https = new DeviceHttpsServer({
     store,
     artifacts: cloud.opened.artifacts,
+    secrets: new OwnSecrets(store.secrets, cloud.vault),
     authorities: new GroupAuthorities(store, accountId),
     tls: { certPem: made.certificatePem, keyPem: made.privateKeyPem },
     host: '127.0.0.1',

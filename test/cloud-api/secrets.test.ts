@@ -20,10 +20,11 @@ import {
 import AWS from 'aws-sdk';
 import fc from 'fast-check';
 import { moveStage, withVersion } from '../../greengrass/cloud/api/secret-stages.js';
+import { openVault } from '../../greengrass/cloud/store/master-key.js';
 import { openStore } from '../../greengrass/cloud/store/open-store.js';
 import type { SecretVersion } from '../../greengrass/cloud/store/secrets.js';
-import { openVault, Vault } from '../../greengrass/cloud/store/vault.js';
 import { run } from '../../greengrass/lib/subprocess.js';
+import { Vault } from '../../greengrass/lib/vault.js';
 import { Cloud, refusalOf } from './harness.js';
 
 process.env.AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE = '1';

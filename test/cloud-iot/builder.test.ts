@@ -25,7 +25,12 @@ describe('the group builder', () => {
   afterAll(() => group.close());
 
   const buildVersion = (groupVersionId: string): Promise<GroupDocument> => {
-    const builder = new GroupBuilder({ store: group.store, region: REGION, accountId: ACCOUNT });
+    const builder = new GroupBuilder({
+      store: group.store,
+      secrets: group.secrets,
+      region: REGION,
+      accountId: ACCOUNT,
+    });
     return builder.build({ groupId: group.groupId, groupVersionId, deploymentId: 'd1' });
   };
   const build = async (parts: GroupParts) =>
@@ -265,9 +270,15 @@ describe('the group builder', () => {
     ],
     [
       'a resource of another kind',
-      { resources: volume({ SecretsManagerSecretResourceData: { ARN: 'x' } }) },
+      { resources: volume({ S3MachineLearningModelResourceData: { S3Uri: 'x' } }) },
       'RESOURCE_TYPE_UNEXPECTED_ERROR',
-      /SecretsManagerSecretResourceData/,
+      /S3MachineLearningModelResourceData/,
+    ],
+    [
+      'a secret that is not there',
+      { resources: volume({ SecretsManagerSecretResourceData: { ARN: 'nothing' } }) },
+      'SECRET_NOT_FOUND_ERROR',
+      /Secret nothing of resource r cannot be found/,
     ],
     [
       'a resource of two kinds',

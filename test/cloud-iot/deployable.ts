@@ -1,10 +1,12 @@
 /** A store with things, certificates, functions and definitions, and a group version made of them. */
-import { randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { OwnSecrets } from '../../greengrass/cloud/store/secret-source.js';
 import { openSqliteStore } from '../../greengrass/cloud/store/sqlite-store.js';
 import type { DefinitionKind, Deployment, Store } from '../../greengrass/cloud/store/store.js';
+import { Vault } from '../../greengrass/lib/vault.js';
 
 export const REGION = 'us-east-1';
 export const ACCOUNT = '123456789012';
@@ -28,11 +30,16 @@ export type GroupParts = Partial<Record<DefinitionKind, object | string>>;
 
 export class Deployable {
   readonly groupId = randomUUID();
+  readonly vault = new Vault(randomBytes(32));
 
   private constructor(
     readonly folder: string,
     readonly store: Store,
   ) {}
+
+  get secrets(): OwnSecrets {
+    return new OwnSecrets(this.store.secrets, this.vault);
+  }
 
   static async open(): Promise<Deployable> {
     const folder = mkdtempSync(join(tmpdir(), 'greengrass-deployable-'));

@@ -25,7 +25,14 @@ describe('the deployer', () => {
   function startService(): void {
     shadows = new CloudShadows(group.store);
     deployer = new Deployer({
-      ...{ store: group.store, shadows, region: REGION, accountId: ACCOUNT, logger: silentLogger() },
+      ...{
+        store: group.store,
+        secrets: group.secrets,
+        shadows,
+        region: REGION,
+        accountId: ACCOUNT,
+        logger: silentLogger(),
+      },
       exclusive: new LocalExclusive(),
     });
   }

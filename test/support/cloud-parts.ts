@@ -8,10 +8,12 @@ import { DeviceHttpsServer } from '../../greengrass/cloud/discovery/https-server
 import { CloudBroker } from '../../greengrass/cloud/iot/broker.js';
 import { CloudShadows } from '../../greengrass/cloud/iot/shadows.js';
 import { ArtifactFolder } from '../../greengrass/cloud/store/artifact-folder.js';
+import { OwnSecrets } from '../../greengrass/cloud/store/secret-source.js';
 import { openSqliteStore } from '../../greengrass/cloud/store/sqlite-store.js';
 import type { Store } from '../../greengrass/cloud/store/store.js';
 import { connectOnce } from '../../greengrass/dev/device.js';
 import { silentLogger } from '../../greengrass/lib/log.js';
+import { Vault } from '../../greengrass/lib/vault.js';
 import {
   type CertifiedKey,
   certificateId,
@@ -74,7 +76,8 @@ export async function startCloudParts(): Promise<CloudParts> {
   const shadows = new CloudShadows(store);
   const broker = new CloudBroker({ ...common, shadows });
   const authorities = new GroupAuthorities(store, ACCOUNT);
-  const https = new DeviceHttpsServer({ ...common, artifacts, authorities });
+  const secrets = new OwnSecrets(store.secrets, new Vault(Buffer.alloc(32)));
+  const https = new DeviceHttpsServer({ ...common, artifacts, secrets, authorities });
   await broker.start();
   await https.start();
   const clients: MqttClient[] = [];

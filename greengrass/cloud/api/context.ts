@@ -1,9 +1,9 @@
 /** What the API needs of the rest of the cloud. cloud/service.ts puts it together. */
 import type { Logger } from '../../lib/log.js';
+import type { Vault } from '../../lib/vault.js';
 import type { CertifiedKey } from '../../lib/x509.js';
 import type { Exclusive } from '../store/exclusive.js';
 import type { ArtifactStore, Deployment, GroupAuthority, Store } from '../store/store.js';
-import type { Vault } from '../store/vault.js';
 import type { ObjectFolder } from './objects.js';
 
 /** Certificate authorities of groups. */

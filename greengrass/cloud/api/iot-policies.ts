@@ -144,6 +144,12 @@ class Policies {
         `The policy cannot be deleted as the policy is attached to one or more principals (name=${policyName})`,
       );
     }
+    if ((await this.#context.store.policyVersions.list(policyName)).length > 1) {
+      throw refusal(
+        'DeleteConflictException',
+        `Cannot delete the policy because it has one or more policy versions attached to it (name=${policyName})`,
+      );
+    }
     await this.#context.store.policies.delete(policyName);
     return undefined;
   }

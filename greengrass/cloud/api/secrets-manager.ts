@@ -3,6 +3,7 @@
  * in X-Amz-Target. Values are sealed before they reach the database, and are in no log.
  */
 import { randomInt, randomUUID } from 'node:crypto';
+import { sealName } from '../store/secret-source.js';
 import type { Secret, SecretVersion } from '../store/secrets.js';
 import { ConflictError } from '../store/store.js';
 import type { ApiContext } from './context.js';
@@ -141,7 +142,7 @@ class Secrets {
       const what = VersionId === undefined ? `staging label: ${stage}` : `VersionId: ${VersionId}`;
       throw notFound(`Secrets Manager can't find the specified secret value for ${what}`);
     }
-    const plain = vault.open(sealName(secret, version.versionId), version.sealed);
+    const plain = vault.open(sealName(secret.arn, version.versionId), version.sealed);
     await this.#noteAccess(secret);
     return {
       ARN: secret.arn,
@@ -357,7 +358,7 @@ class Secrets {
   }
 
   #open(secret: Secret, { versionId, sealed }: SecretVersion): Buffer {
-    return this.#context.vault.open(sealName(secret, versionId), sealed);
+    return this.#context.vault.open(sealName(secret.arn, versionId), sealed);
   }
 
   #versionOf(
@@ -376,7 +377,7 @@ class Secrets {
     const versionId = ClientRequestToken ?? randomUUID();
     const plain =
       SecretBinary === undefined ? Buffer.from(SecretString ?? '') : Buffer.from(SecretBinary, 'base64');
-    const sealed = this.#context.vault.seal(sealName(secret, versionId), plain);
+    const sealed = this.#context.vault.seal(sealName(secret.arn, versionId), plain);
     return { versionId, createdAt, stages, isBinary: SecretBinary !== undefined, sealed };
   }
 
@@ -434,10 +435,6 @@ class Secrets {
     if (secret.accessedAt !== accessedAt)
       await this.#context.store.secrets.noteAccess(secret.arn, accessedAt);
   }
-}
-
-function sealName({ arn }: Secret, versionId: string): string {
-  return `${arn} ${versionId}`;
 }
 
 function notFound(message: string): ApiError {

@@ -34,6 +34,7 @@ const startOptions = z
     apiPort: port,
     mqttPort: port,
     httpsPort: port,
+    alpnPort: port.optional(),
     auth: z.enum(['sigv4', 'none']),
     readyFile: z.string().min(1).optional(),
     aws: z.string().min(1).optional(),
@@ -59,6 +60,7 @@ function program(): Command {
     .option('--api-port <port>', 'REST APIs; 0 picks a free port, here and below', '8090')
     .option('--mqtt-port <port>', 'MQTT for cores and devices', '8883')
     .option('--https-port <port>', 'discovery and deployments', '8443')
+    .option('--alpn-port <port>', 'MQTT and HTTPS on one port, told apart by ALPN: 443 for device SDKs')
     .option('--auth <kind>', 'sigv4, or none (loopback only)', 'sigv4')
     .option('--ready-file <file>', 'written when the cloud is ready: addresses and access key, as JSON')
     .option('--aws <file>', 'hybrid installation: what is left to AWS (docs/hybrid.md)')
@@ -92,6 +94,7 @@ async function start(options: StartOptions): Promise<void> {
     apiPort: options.apiPort,
     mqttPort: options.mqttPort,
     httpsPort: options.httpsPort,
+    ...(options.alpnPort === undefined ? {} : { alpnPort: options.alpnPort }),
     auth: options.auth,
     region: options.region,
     ...(options.aws === undefined ? {} : { aws: readAwsConfig(resolve(options.aws)) }),

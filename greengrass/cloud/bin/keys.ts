@@ -1,8 +1,10 @@
 /** `greengrass-cloud key`: the access keys that sign requests to this cloud. A running cloud sees changes at once. */
+import { randomUUID } from 'node:crypto';
+import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import { check, z } from '../../lib/check.js';
 import { newAccessKey } from '../store/installation.js';
-import type { AccessKey } from '../store/store.js';
+import type { AccessKey, Store } from '../store/store.js';
 import { placeOptions, withPlace, withStore } from './place.js';
 
 const common = z.object(placeOptions);
@@ -16,7 +18,10 @@ export function keyCommand(program: Command): void {
     .action(async (given: unknown) => {
       const options = check(creation, given, 'greengrass-cloud key create');
       const made: AccessKey = { ...newAccessKey(), description: options.description };
-      await withStore(options, (store) => store.settings.addAccessKey(made));
+      await withStore(options, async (store) => {
+        await store.settings.addAccessKey(made);
+        await note(store, 'CreateAccessKey', made.accessKeyId);
+      });
       print(made);
     });
   withPlace(key.command('list'))
@@ -28,6 +33,7 @@ export function keyCommand(program: Command): void {
     });
   const change = (
     name: string,
+    operation: string,
     description: string,
     work: (store: Parameters<Parameters<typeof withStore>[1]>[0], id: string) => Promise<boolean>,
   ) =>
@@ -35,16 +41,34 @@ export function keyCommand(program: Command): void {
       .description(description)
       .action(async (id: string, given: unknown) => {
         const options = check(common, given, `greengrass-cloud key ${name}`);
-        const isFound = await withStore(options, (store) => work(store, id));
+        const isFound = await withStore(options, async (store) => {
+          const isDone = await work(store, id);
+          if (isDone) await note(store, operation, id);
+          return isDone;
+        });
         if (!isFound) throw new Error(`there is no access key ${id}: greengrass-cloud key list shows them`);
       });
-  change('deactivate', 'requests signed with the key are refused from now on', ({ settings }, id) =>
-    settings.setAccessKeyStatus(id, 'Inactive'),
+  change(
+    'deactivate',
+    'DeactivateAccessKey',
+    'requests signed with the key are refused from now on',
+    ({ settings }, id) => settings.setAccessKeyStatus(id, 'Inactive'),
   );
-  change('activate', 'the key is good again', ({ settings }, id) =>
+  change('activate', 'ActivateAccessKey', 'the key is good again', ({ settings }, id) =>
     settings.setAccessKeyStatus(id, 'Active'),
   );
-  change('delete', 'the key is gone for good', ({ settings }, id) => settings.deleteAccessKey(id));
+  change('delete', 'DeleteAccessKey', 'the key is gone for good', ({ settings }, id) =>
+    settings.deleteAccessKey(id),
+  );
+}
+
+/** Who may run this command has the data folder: an operator of the machine, whose name the system knows. */
+async function note(store: Store, operation: string, accessKeyId: string): Promise<void> {
+  await store.audit.add({
+    ...{ at: new Date().toISOString(), requestId: randomUUID(), principal: `local:${userInfo().username}` },
+    ...{ accessKeyId: '-', remoteAddress: '-', service: 'greengrass-cloud', operation },
+    ...{ resource: accessKeyId, status: 200 },
+  });
 }
 
 function print(value: object): void {

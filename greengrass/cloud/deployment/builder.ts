@@ -13,6 +13,7 @@ import {
 import { execution, functionEnvironment } from '../../model/function-config.js';
 import { type GroupDocument, type GroupFunction, groupDocument } from '../../model/group.js';
 import { checkGroup, type GroupProblem } from '../../model/group-checks.js';
+import type { SecretSource, SecretValue } from '../store/secret-source.js';
 import type { DefinitionKind, LambdaVersion, Store } from '../store/store.js';
 
 /** A group that can't be deployed, with all the reasons. */
@@ -106,6 +107,17 @@ const CONTENT = {
   }),
 } as const;
 
+interface ResourceEntry {
+  readonly Id: string;
+  readonly Name: string;
+  readonly ResourceDataContainer: Record<string, Record<string, unknown>>;
+}
+
+const secretData = z.object({
+  ARN: z.string().optional(),
+  AdditionalStagingLabelsToDownload: z.array(z.string()).optional(),
+});
+
 const RESOURCE_TYPES: Readonly<Record<string, 'LOCAL_VOLUME' | 'LOCAL_DEVICE'>> = {
   LocalVolumeResourceData: 'LOCAL_VOLUME',
   LocalDeviceResourceData: 'LOCAL_DEVICE',
@@ -120,7 +132,12 @@ export interface BuildInput {
 /** Builds and checks. Throws BuildError. */
 export class GroupBuilder {
   constructor(
-    private readonly options: { readonly store: Store; readonly region: string; readonly accountId: string },
+    private readonly options: {
+      readonly store: Store;
+      readonly secrets: SecretSource;
+      readonly region: string;
+      readonly accountId: string;
+    },
   ) {}
 
   async build(input: BuildInput): Promise<GroupDocument> {
@@ -155,6 +172,10 @@ export class GroupBuilder {
     const subscribed = subscriptions?.Subscriptions ?? [];
     await this.#resolveParties(subscribed, resolved);
     const party = (name: string) => resolved.get(name) ?? name;
+    const groupResources: object[] = [];
+    for (const resource of resources?.Resources ?? []) {
+      groupResources.push(...(await this.#resource(resource, problems)));
+    }
     const document = groupDocument.safeParse({
       $Schema: null,
       Arn: groupVersionArn(this.options.region, this.options.accountId, input.groupId, input.groupVersionId),
@@ -165,7 +186,7 @@ export class GroupBuilder {
       GroupDefinitions: {
         Resources: {
           ref: null,
-          Content: (resources?.Resources ?? []).flatMap((resource) => toResource(resource, problems)),
+          Content: groupResources,
         },
         Lambdas: { ref: null, Content: lambdas },
         Subscriptions: {
@@ -204,6 +225,43 @@ export class GroupBuilder {
     problems.push(...checkGroup(document.data));
     if (problems.length > 0) throw new BuildError(problems);
     return document.data;
+  }
+
+  async #resource(resource: ResourceEntry, problems: GroupProblem[]): Promise<object[]> {
+    const data = resource.ResourceDataContainer.SecretsManagerSecretResourceData;
+    if (!data || Object.keys(resource.ResourceDataContainer).length > 1)
+      return toResource(resource, problems);
+    const { ARN = '', AdditionalStagingLabelsToDownload: labels = [] } = secretData.parse(data);
+    const versions = new Map<string, SecretValue>();
+    for (const label of new Set(['AWSCURRENT', ...labels])) {
+      const value = await this.options.secrets.value(ARN, label);
+      if (value) versions.set(value.versionId, value);
+      else {
+        problems.push({
+          code: 'SECRET_NOT_FOUND_ERROR',
+          message: `Secret ${ARN} of resource ${resource.Id} cannot be found, or has no version with the staging label ${label}`,
+        });
+      }
+    }
+    const [first] = versions.values();
+    if (!first) return [];
+    return [
+      {
+        Id: resource.Id,
+        Name: resource.Name,
+        Type: 'SECRETS_MANAGER_SECRET',
+        Data: {
+          type: 'SecretsManagerSecretResourceData',
+          ARN: first.arn,
+          ...(labels.length > 0 ? { AdditionalStagingLabelsToDownload: labels } : {}),
+          Name: first.name,
+          Versions: [...versions.values()].map(({ versionId, stages }) => ({
+            VersionId: versionId,
+            Stages: stages,
+          })),
+        },
+      },
+    ];
   }
 
   async #content<K extends keyof typeof CONTENT>(
@@ -341,14 +399,7 @@ function toMember({ ThingArn, CertificateArn }: z.output<typeof member>) {
   return { thingArn: ThingArn, certArn: CertificateArn };
 }
 
-function toResource(
-  {
-    Id,
-    Name,
-    ResourceDataContainer,
-  }: { Id: string; Name: string; ResourceDataContainer: Record<string, Record<string, unknown>> },
-  problems: GroupProblem[],
-): object[] {
+function toResource({ Id, Name, ResourceDataContainer }: ResourceEntry, problems: GroupProblem[]): object[] {
   const entries = Object.entries(ResourceDataContainer);
   const [kind, data] = entries[0] ?? [];
   const type = kind !== undefined && Object.hasOwn(RESOURCE_TYPES, kind) ? RESOURCE_TYPES[kind] : undefined;

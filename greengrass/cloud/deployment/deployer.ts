@@ -9,6 +9,7 @@ import { deploymentReport, deploymentThingName, type ErrorDetail, isFinal } from
 import type { ShadowDocument } from '../../model/shadow-document.js';
 import type { CloudShadows } from '../iot/shadows.js';
 import type { Exclusive } from '../store/exclusive.js';
+import type { SecretSource } from '../store/secret-source.js';
 import { type Deployment, groupLock, type Store } from '../store/store.js';
 import { BuildError, GroupBuilder } from './builder.js';
 
@@ -21,6 +22,7 @@ export interface DeployerOptions {
   readonly store: Store;
   readonly shadows: Pick<CloudShadows, 'update' | 'onUpdated'>;
   readonly exclusive: Exclusive;
+  readonly secrets: SecretSource;
   /** True where other processes work on the same database: each takes up what another one's end has left. */
   readonly hasReplicas?: boolean;
   readonly region: string;

@@ -1,7 +1,7 @@
 /** What a core asks for with its certificate: its deployment, code, server certificate, connectivity (WIRE.md §2). */
 import { CheckError, checkJson, z } from '../../lib/check.js';
 import { thingArn } from '../../model/arn.js';
-import { groupDocument } from '../../model/group.js';
+import { groupDocument, secretResources } from '../../model/group.js';
 import { RequestRefused } from '../authority/group-authorities.js';
 import { mayDo } from '../iot/device-identity.js';
 import type { Deployment } from '../store/store.js';
@@ -38,6 +38,7 @@ export function coreRoutes(options: DeviceHttpsOptions): Route[] {
   return [
     route('GET', new RegExp(`^${deployment}$`), deploymentDocument),
     route('GET', new RegExp(`^${deployment}/artifacts/lambda/([0-9a-f]{64})$`), artifact),
+    route('GET', new RegExp(`^${deployment}/secrets/([^/]+)$`), secret),
     route('POST', /^\/greengrass\/groups\/([^/]+)\/certificates$/, serverCertificate),
     route('GET', connectivity, getConnectivity),
     route('PUT', connectivity, putConnectivity),
@@ -105,6 +106,41 @@ async function artifact(options: DeviceHttpsOptions, call: Call): Promise<Answer
     ],
     stream: { length: size - start, open: () => options.artifacts.read(digest, start, size - 1) },
   };
+}
+
+/** The values of a secret resource, one for each version that the deployment holds; who reads them is written down. */
+async function secret(options: DeviceHttpsOptions, call: Call): Promise<Answer> {
+  const deployment = await findDeployment(options, call, 'greengrass:GetDeploymentArtifacts');
+  const resourceId = call.parameters[2] as string;
+  const group = checkJson(groupDocument, deployment.document, 'group document');
+  const resource = secretResources(group).find(({ Id }) => Id === resourceId);
+  if (!resource) throw new HttpRefusal(404, `resource ${resourceId} is no secret of the deployment`);
+  const { ARN, AdditionalStagingLabelsToDownload: labels = [] } = resource.Data;
+  const versions = new Map<string, object>();
+  for (const label of ['AWSCURRENT', ...labels]) {
+    const value = await options.secrets.value(ARN, label);
+    if (!value) throw new HttpRefusal(404, `secret ${ARN} with the staging label ${label} cannot be found`);
+    const { versionId, stages, createdAt, text, binary } = value;
+    const SecretBinary = binary === undefined ? {} : { SecretBinary: Buffer.from(binary).toString('base64') };
+    versions.set(versionId, {
+      VersionId: versionId,
+      VersionStages: stages,
+      CreatedDate: Date.parse(createdAt),
+      ...(text === undefined ? SecretBinary : { SecretString: text }),
+    });
+  }
+  await options.store.audit.add({
+    ...{ at: new Date().toISOString(), requestId: crypto.randomUUID(), accessKeyId: call.certificateId },
+    principal: thingArn(options.region, options.accountId, deployment.coreThingName ?? '-'),
+    ...{
+      remoteAddress: '-',
+      service: 'secretsmanager',
+      operation: 'GetSecretValue',
+      resource: ARN,
+      status: 200,
+    },
+  });
+  return json({ ARN, Name: resource.Data.Name, Versions: [...versions.values()] });
 }
 
 /** True where a function of the group has this code; a digest in any other text of the document counts for nothing. */

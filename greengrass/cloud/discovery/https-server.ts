@@ -12,6 +12,7 @@ import type { Logger } from '../../lib/log.js';
 import type { GroupAuthorities } from '../authority/group-authorities.js';
 import { isActive, peerCertificateId } from '../iot/device-identity.js';
 import { followSockets } from '../iot/open-sockets.js';
+import type { SecretSource } from '../store/secret-source.js';
 import type { ArtifactStore, Store } from '../store/store.js';
 import { type Answer, type Call, HttpRefusal } from './call.js';
 import { coreRoutes } from './core-requests.js';
@@ -26,6 +27,7 @@ const IDLE_TIMEOUT_MS = 60_000;
 export interface DeviceHttpsOptions {
   readonly store: Store;
   readonly artifacts: ArtifactStore;
+  readonly secrets: SecretSource;
   readonly authorities: GroupAuthorities;
   readonly tls: { readonly certPem: string; readonly keyPem: string };
   readonly host: string;

@@ -3,7 +3,7 @@
  * set serves all functions of the core; it is fetched when somebody asks, and again before it ends.
  */
 import type { Logger } from '../../lib/log.js';
-import type { RoleCredentials, ServiceClient } from '../service-client.js';
+import { type RoleCredentials, type ServiceClient, ServiceError } from '../service-client.js';
 
 /** SDKs take new ones when the old have five minutes left; those that they get must last longer. */
 const RENEWAL_MS = 10 * 60 * 1000;
@@ -17,6 +17,7 @@ export class RoleCredentialsSource {
   readonly #options: RoleCredentialsOptions;
   #kept: RoleCredentials | undefined;
   #fetching: Promise<RoleCredentials> | undefined;
+  #generation = 0;
 
   constructor(options: RoleCredentialsOptions) {
     this.#options = options;
@@ -34,26 +35,30 @@ export class RoleCredentialsSource {
       this.#fetching ??= this.#fetch();
       return await this.#fetching;
     } catch (error) {
-      if (kept && leftMs > 0) return kept;
+      const isRefused = error instanceof ServiceError && !error.recoverable;
+      if (kept && kept === this.#kept && leftMs > 0 && !isRefused) return kept;
       throw error;
     }
   }
 
-  /** The group, and so perhaps its role, has changed. */
+  /** The group, and so perhaps its role, has changed: what is on its way is the old one's, too. */
   forget(): void {
     this.#kept = undefined;
+    this.#fetching = undefined;
+    this.#generation += 1;
   }
 
   async #fetch(): Promise<RoleCredentials> {
+    const { service, logger } = this.#options;
+    const generation = this.#generation;
     try {
-      this.#kept = await this.#options.service.assumeRoleForGroup();
-      this.#options.logger.info(
-        { expiration: this.#kept.expiration },
-        'Credentials of the group role received.',
-      );
-      return this.#kept;
+      const received = await service.assumeRoleForGroup();
+      if (generation !== this.#generation) return this.current();
+      this.#kept = received;
+      logger.info({ expiration: received.expiration }, 'Credentials of the group role received.');
+      return received;
     } finally {
-      this.#fetching = undefined;
+      if (generation === this.#generation) this.#fetching = undefined;
     }
   }
 }
