@@ -1,6 +1,7 @@
 /** AWS's own clients, pointed at a greengrass-cloud (or at AWS). gg speaks the public APIs and nothing else. */
 import { GreengrassClient } from '@aws-sdk/client-greengrass';
 import { IoTClient } from '@aws-sdk/client-iot';
+import { IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
 import { LambdaClient } from '@aws-sdk/client-lambda';
 
 // The versions we pin run on Node.js 20; the clients' advice to upgrade is not for gg's users.
@@ -17,6 +18,7 @@ export interface ClientOptions {
 export interface Clients {
   readonly greengrass: GreengrassClient;
   readonly iot: IoTClient;
+  readonly iotData: IoTDataPlaneClient;
   readonly lambda: LambdaClient;
   destroy(): void;
 }
@@ -26,13 +28,15 @@ export function createClients({ endpoint, region, accessKeyId, secretAccessKey }
   const options = { endpoint, region, ...(hasKeys && { credentials: { accessKeyId, secretAccessKey } }) };
   const greengrass = new GreengrassClient(options);
   const iot = new IoTClient(options);
+  const iotData = new IoTDataPlaneClient(options);
   const lambda = new LambdaClient(options);
   return {
     greengrass,
     iot,
+    iotData,
     lambda,
     destroy: () => {
-      for (const client of [greengrass, iot, lambda]) client.destroy();
+      for (const client of [greengrass, iot, iotData, lambda]) client.destroy();
     },
   };
 }

@@ -6,6 +6,7 @@ import {
 } from '@aws-sdk/client-greengrass';
 import { type Clients, present } from './clients.js';
 import { findGroup, latestVersion } from './group.js';
+import { stageOf } from './stage.js';
 
 export interface DeploymentEnd {
   readonly status: string;
@@ -26,14 +27,19 @@ export async function deployGroup(
   return { groupId, deploymentId: present(deployment.DeploymentId, 'DeploymentId') };
 }
 
-/** Polls GetDeploymentStatus, as V1's scripts do, until Success or Failure. Rejects when time runs out. */
+/**
+ * Polls GetDeploymentStatus, as V1's scripts do, until Success or Failure. Rejects when time runs out. `onStage` is told
+ * how far it is.
+ */
 export async function waitForDeployment(
-  { greengrass }: Clients,
+  clients: Clients,
   groupId: string,
   deploymentId: string,
-  { timeoutMs }: { timeoutMs: number },
+  { timeoutMs, onStage }: { timeoutMs: number; onStage?: (stage: string) => void },
 ): Promise<DeploymentEnd> {
+  const { greengrass } = clients;
   const deadline = Date.now() + timeoutMs;
+  let told: string | undefined;
   for (;;) {
     const answer = await greengrass.send(
       new GetDeploymentStatusCommand({ GroupId: groupId, DeploymentId: deploymentId }),
@@ -41,6 +47,11 @@ export async function waitForDeployment(
     const status = present(answer.DeploymentStatus, 'DeploymentStatus');
     if (status === 'Success' || status === 'Failure') {
       return answer.ErrorMessage === undefined ? { status } : { status, errorMessage: answer.ErrorMessage };
+    }
+    if (onStage) {
+      const stage = (await stageOf(clients, groupId, deploymentId)) ?? status;
+      if (stage !== told) onStage(stage);
+      told = stage;
     }
     if (Date.now() > deadline) {
       throw new Error(
@@ -55,7 +66,9 @@ export async function waitForDeployment(
 export async function deployedVersion({ greengrass }: Clients, GroupId: string): Promise<string | undefined> {
   let NextToken: string | undefined;
   do {
-    const page = await greengrass.send(new ListDeploymentsCommand({ GroupId, NextToken }));
+    const page = await greengrass.send(
+      new ListDeploymentsCommand({ GroupId, ...(NextToken === undefined ? {} : { NextToken }) }),
+    );
     for (const { DeploymentId, DeploymentType, GroupArn } of page.Deployments ?? []) {
       const { DeploymentStatus } = await greengrass.send(
         new GetDeploymentStatusCommand({ GroupId, DeploymentId }),

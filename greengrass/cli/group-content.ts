@@ -4,7 +4,7 @@ import {
   type Core,
   type Device,
   type FunctionDefaultConfig,
-  type _Function as FunctionMember,
+  type Function as FunctionMember,
   GetConnectorDefinitionVersionCommand,
   GetCoreDefinitionVersionCommand,
   GetDeviceDefinitionVersionCommand,

@@ -5,7 +5,9 @@ import { VERSION } from '../lib/package-root.js';
 import type { Clients } from './clients.js';
 import { SHELLS } from './completion/shells.js';
 import type { ConnectOptions } from './connect.js';
+import { addDeployment, addPlan } from './deployment-verbs.js';
 import { apiVerbList } from './overview.js';
+import type { TraceOptions } from './trace.js';
 
 interface CommonOptions extends ConnectOptions {
   readonly json?: boolean;
@@ -140,6 +142,8 @@ function addDeploy(gg: Command): void {
         return tell(options, `Deployment ${deploymentId} started`, { groupId, deploymentId });
       const end = await waitForDeployment(clients, groupId, deploymentId, {
         timeoutMs: options.timeout * 1000,
+        // Progress goes beside the result, which scripts read.
+        onStage: (stage) => process.stderr.write(`${stage}\n`),
       });
       tell(
         options,
@@ -159,6 +163,28 @@ function addLambda(gg: Command): void {
       const { publishLambda } = await errands();
       const { functionArn } = await publishLambda(await connect(options), resolve(folder));
       tell(options, functionArn, { functionArn });
+    });
+}
+
+function addTrace(gg: Command): void {
+  gg.command('trace')
+    .argument('[filter]', 'topic filter; everything where absent')
+    .description('follow messages through a running core of this machine: who got them, or why nobody did')
+    .option('--root <dir>', 'the greengrass root of the core (default: /greengrass)')
+    .option('--source <text>', 'only messages whose source contains this')
+    .option('--unrouted', 'only messages that did not reach every target')
+    .option('--counters', 'how many messages found no target, by source and topic, since the last deployment')
+    .option('--count <number>', 'end after so many messages', (text) => Number(text))
+    .option('--json', 'one JSON text on a line for each message')
+    .action(async (filter: string | undefined, options: TraceOptions) => {
+      const { trace } = await import('./trace.js');
+      const ended = new AbortController();
+      process.once('SIGINT', () => ended.abort());
+      await trace(
+        { ...options, ...(filter === undefined ? {} : { filter }) },
+        (text) => process.stdout.write(text),
+        ended.signal,
+      );
     });
 }
 
@@ -183,7 +209,8 @@ export function ownVerbs(): Command {
     .exitOverride()
     .showHelpAfterError('("gg --help" lists the verbs, "gg VERB --help" the options of one)')
     .addHelpText('after', () => `\n${apiVerbList(process.stdout.columns ?? 80)}`);
-  for (const add of [addBootstrap, addDevice, addDeploy, addLambda, addCompletion]) add(gg);
+  for (const add of [addBootstrap, addDevice, addDeploy, addLambda, addTrace, addCompletion]) add(gg);
+  for (const add of [addPlan, addDeployment]) add(gg, { common, connect, tell });
   return gg;
 }
 

@@ -1,6 +1,6 @@
 /** `gg plan`: what deploying a group's latest version would change on its core. Asks only; changes nothing. */
 import { isDeepStrictEqual } from 'node:util';
-import type { _Function as FunctionMember } from '@aws-sdk/client-greengrass';
+import type { Function as FunctionMember } from '@aws-sdk/client-greengrass';
 import type { Clients } from './clients.js';
 import { deployedVersion } from './deployment.js';
 import { findGroup, latestVersion } from './group.js';

@@ -95,7 +95,8 @@ export class TwoClouds {
       atOurs.destroy();
     };
     this.#opened.push(destroy);
-    return { greengrass: atOurs.greengrass, iot: atAws.iot, lambda: atAws.lambda, destroy };
+    const { iot, iotData, lambda } = atAws;
+    return { greengrass: atOurs.greengrass, iot, iotData, lambda, destroy };
   }
 
   /** Everything at ours: what an operator must not do. */

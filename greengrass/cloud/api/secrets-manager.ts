@@ -2,23 +2,22 @@
  * Secrets Manager, as far as Greengrass and its scripts use it. Its protocol is JSON over POST to the root, the operation
  * in X-Amz-Target. Values are sealed before they reach the database, and are in no log.
  */
-import { randomInt, randomUUID } from 'node:crypto';
+import { randomInt } from 'node:crypto';
 import { sealName } from '../store/secret-source.js';
 import type { Secret, SecretVersion } from '../store/secrets.js';
 import { ConflictError } from '../store/store.js';
 import type { ApiContext } from './context.js';
-import { ApiError, refusal } from './errors.js';
+import { refusal } from './errors.js';
 import { epochSeconds } from './iot-names.js';
 import type { Call, Operation } from './operation.js';
 import { pageOfBody } from './paging.js';
 import { describeSecret, isDue, matches, stagesByVersion, tagMap } from './secret-answers.js';
+import { notFound, SecretRegistry } from './secret-registry.js';
 import { type Checked, requestSchemas } from './secret-requests.js';
-import { CURRENT, moveStage, withVersion } from './secret-stages.js';
+import { CURRENT, moveStage } from './secret-stages.js';
+import { SecretValues } from './secret-values.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
-const MAX_STAGES = 20;
-/** What the credentials of a group's role may read: the names that Greengrass' own managed policy allows. */
-const ROLE_PREFIX = 'greengrass-';
 
 export function secretOperations(context: ApiContext): Operation[] {
   const secrets = new Secrets(context);
@@ -55,13 +54,16 @@ export function secretOperations(context: ApiContext): Operation[] {
   ];
 }
 
-type Value = Checked<'PutSecretValue'>;
-
 class Secrets {
   readonly #context: ApiContext;
+  readonly #values: SecretValues;
+  readonly #registry: SecretRegistry;
 
   constructor(context: ApiContext) {
+    const { store, vault, exclusive } = context;
     this.#context = context;
+    this.#values = new SecretValues(store.secrets, vault);
+    this.#registry = new SecretRegistry(store.secrets, exclusive);
   }
 
   async create(call: Call): Promise<object> {
@@ -77,9 +79,9 @@ class Secrets {
       createdAt: now,
       changedAt: now,
     };
-    const version = this.#versionOf(secret, request, [CURRENT], now);
+    const version = this.#values.make(secret, request, [CURRENT], now);
     const answer = { ARN: secret.arn, Name: secret.name };
-    await this.#dropIfDue(await store.secrets.find(secret.name));
+    await this.#registry.dropIfDue(await store.secrets.find(secret.name));
     try {
       await store.secrets.create(secret, version ? [version] : []);
     } catch (error) {
@@ -91,20 +93,20 @@ class Secrets {
 
   async putValue(call: Call): Promise<object> {
     const request = call.json(requestSchemas.PutSecretValue);
-    return this.#changing(request.SecretId, async (secret) => {
+    return this.#registry.changing(request.SecretId, async (secret) => {
       const now = new Date().toISOString();
-      const version = this.#versionOf(secret, request, request.VersionStages ?? [CURRENT], now);
+      const version = this.#values.make(secret, request, request.VersionStages ?? [CURRENT], now);
       if (!version) {
         throw refusal('InvalidRequestException', 'You must provide either SecretString or SecretBinary.');
       }
-      const { versionId, stages } = await this.#add(secret, version, now);
+      const { versionId, stages } = await this.#values.add(secret, version, now);
       return { ARN: secret.arn, Name: secret.name, VersionId: versionId, VersionStages: stages };
     });
   }
 
   async update(call: Call): Promise<object> {
     const request = call.json(requestSchemas.UpdateSecret);
-    return this.#changing(request.SecretId, async (secret) => {
+    return this.#registry.changing(request.SecretId, async (secret) => {
       const now = new Date().toISOString();
       const changed: Secret = {
         ...secret,
@@ -112,9 +114,9 @@ class Secrets {
         ...(request.KmsKeyId === undefined ? {} : { kmsKeyId: request.KmsKeyId }),
         changedAt: now,
       };
-      const version = this.#versionOf(secret, request, [CURRENT], now);
+      const version = this.#values.make(secret, request, [CURRENT], now);
       const answer = { ARN: secret.arn, Name: secret.name };
-      if (version) return { ...answer, VersionId: (await this.#add(changed, version, now)).versionId };
+      if (version) return { ...answer, VersionId: (await this.#values.add(changed, version, now)).versionId };
       await this.#context.store.secrets.save(changed);
       return answer;
     });
@@ -123,7 +125,7 @@ class Secrets {
   async value(call: Call): Promise<object> {
     const { SecretId, VersionId, VersionStage } = call.json(requestSchemas.GetSecretValue);
     const { store, vault } = this.#context;
-    const secret = await this.#find(SecretId, call);
+    const secret = await this.#registry.find(SecretId, call);
     const versions = await store.secrets.versions(secret.arn);
     const stage = VersionStage ?? (VersionId === undefined ? CURRENT : undefined);
     const version = versions.find(
@@ -143,7 +145,7 @@ class Secrets {
       throw notFound(`Secrets Manager can't find the specified secret value for ${what}`);
     }
     const plain = vault.open(sealName(secret.arn, version.versionId), version.sealed);
-    await this.#noteAccess(secret);
+    await this.#registry.noteAccess(secret);
     return {
       ARN: secret.arn,
       Name: secret.name,
@@ -158,7 +160,7 @@ class Secrets {
 
   async describe(call: Call): Promise<object> {
     const { SecretId } = call.json(requestSchemas.DescribeSecret);
-    const secret = await this.#find(SecretId, call, { evenIfDeleted: true });
+    const secret = await this.#registry.find(SecretId, call, { evenIfDeleted: true });
     const versions = await this.#context.store.secrets.versions(secret.arn);
     return { ...describeSecret(secret), VersionIdsToStages: stagesByVersion(versions) };
   }
@@ -191,7 +193,7 @@ class Secrets {
 
   async versionIds(call: Call): Promise<object> {
     const { SecretId, IncludeDeprecated } = call.json(requestSchemas.ListSecretVersionIds);
-    const secret = await this.#find(SecretId, call);
+    const secret = await this.#registry.find(SecretId, call);
     const versions = await this.#context.store.secrets.versions(secret.arn);
     return {
       ARN: secret.arn,
@@ -209,7 +211,7 @@ class Secrets {
   async updateStage(call: Call): Promise<object> {
     const request = call.json(requestSchemas.UpdateSecretVersionStage);
     const { VersionStage: stage, MoveToVersionId: to, RemoveFromVersionId: from } = request;
-    return this.#changing(request.SecretId, async (secret) => {
+    return this.#registry.changing(request.SecretId, async (secret) => {
       const versions = await this.#context.store.secrets.versions(secret.arn);
       for (const id of [to, from]) {
         if (id !== undefined && !versions.some(({ versionId }) => versionId === id)) {
@@ -252,8 +254,9 @@ class Secrets {
     }
     const { secrets } = this.#context.store;
     // Whoever forces a secret away may do it twice.
-    if (isForced && !(await this.#lookUp(request.SecretId))) return this.#goneAlready(request.SecretId);
-    return this.#changing(
+    if (isForced && !(await this.#registry.lookUp(request.SecretId)))
+      return this.#goneAlready(request.SecretId);
+    return this.#registry.changing(
       request.SecretId,
       async (secret) => {
         const now = Date.now();
@@ -268,7 +271,7 @@ class Secrets {
 
   async restore(call: Call): Promise<object> {
     const { SecretId } = call.json(requestSchemas.RestoreSecret);
-    return this.#changing(
+    return this.#registry.changing(
       SecretId,
       async ({ deletionAt: _deletion, ...secret }) => {
         await this.#context.store.secrets.save({ ...secret, changedAt: new Date().toISOString() });
@@ -280,7 +283,7 @@ class Secrets {
 
   async tag(call: Call): Promise<object> {
     const { SecretId, Tags } = call.json(requestSchemas.TagResource);
-    return this.#changing(SecretId, async (secret) => {
+    return this.#registry.changing(SecretId, async (secret) => {
       await this.#context.store.secrets.save({ ...secret, tags: { ...secret.tags, ...tagMap(Tags) } });
       return {};
     });
@@ -288,7 +291,7 @@ class Secrets {
 
   async untag(call: Call): Promise<object> {
     const { SecretId, TagKeys } = call.json(requestSchemas.UntagResource);
-    return this.#changing(SecretId, async (secret) => {
+    return this.#registry.changing(SecretId, async (secret) => {
       const tags = Object.entries(secret.tags).filter(([key]) => !TagKeys.includes(key));
       await this.#context.store.secrets.save({ ...secret, tags: Object.fromEntries(tags) });
       return {};
@@ -311,7 +314,7 @@ class Secrets {
             ({ versionId }) => versionId === version.versionId,
           )
         : undefined;
-    if (existing && same && this.#isSameValue(existing, same, request)) {
+    if (existing && same && this.#values.isSame(existing, same, request)) {
       return { ARN: existing.arn, Name: existing.name, VersionId: same.versionId };
     }
     if (existing?.deletionAt !== undefined) {
@@ -325,120 +328,6 @@ class Secrets {
       `The operation failed because the secret ${request.Name} already exists.`,
     );
   }
-
-  /** Adds the version; one with the same id and value is there already, which is no change. */
-  async #add(secret: Secret, version: SecretVersion, now: string): Promise<SecretVersion> {
-    const { secrets } = this.#context.store;
-    const versions = await secrets.versions(secret.arn);
-    const same = versions.find(({ versionId }) => versionId === version.versionId);
-    if (same) {
-      const given = this.#open(secret, version);
-      if (same.isBinary === version.isBinary && this.#open(secret, same).equals(given)) return same;
-      throw refusal(
-        'ResourceExistsException',
-        `You can't modify the value of version ${version.versionId}: use another ClientRequestToken.`,
-      );
-    }
-    // The first version is always the current one.
-    const stages = versions.length === 0 ? [...new Set([CURRENT, ...version.stages])] : version.stages;
-    const added = { ...version, stages };
-    await secrets.save({ ...secret, changedAt: now }, withVersion(versions, added));
-    return added;
-  }
-
-  #isSameValue(
-    secret: Secret,
-    version: SecretVersion,
-    { SecretString, SecretBinary }: Partial<Value>,
-  ): boolean {
-    if (version.isBinary !== (SecretBinary !== undefined)) return false;
-    const given =
-      SecretBinary === undefined ? Buffer.from(SecretString ?? '') : Buffer.from(SecretBinary, 'base64');
-    return this.#open(secret, version).equals(given);
-  }
-
-  #open(secret: Secret, { versionId, sealed }: SecretVersion): Buffer {
-    return this.#context.vault.open(sealName(secret.arn, versionId), sealed);
-  }
-
-  #versionOf(
-    secret: Secret,
-    { SecretString, SecretBinary, ClientRequestToken }: Partial<Value>,
-    stages: readonly string[],
-    createdAt: string,
-  ): SecretVersion | undefined {
-    if (SecretString !== undefined && SecretBinary !== undefined) {
-      throw refusal('InvalidParameterException', "You can't specify both a SecretString and a SecretBinary.");
-    }
-    if (SecretString === undefined && SecretBinary === undefined) return undefined;
-    if (stages.length > MAX_STAGES) {
-      throw refusal('InvalidParameterException', `VersionStages: at most ${MAX_STAGES} labels.`);
-    }
-    const versionId = ClientRequestToken ?? randomUUID();
-    const plain =
-      SecretBinary === undefined ? Buffer.from(SecretString ?? '') : Buffer.from(SecretBinary, 'base64');
-    const sealed = this.#context.vault.seal(sealName(secret.arn, versionId), plain);
-    return { versionId, createdAt, stages, isBinary: SecretBinary !== undefined, sealed };
-  }
-
-  async #changing<T>(
-    id: string,
-    change: (secret: Secret) => Promise<T>,
-    options: { evenIfDeleted?: boolean } = {},
-  ): Promise<T> {
-    const { arn } = await this.#find(id, undefined, options);
-    return this.#context.exclusive.run(`secret ${arn}`, async () =>
-      change(await this.#find(arn, undefined, options)),
-    );
-  }
-
-  async #find(id: string, call?: Call, { evenIfDeleted = false } = {}): Promise<Secret> {
-    if (call?.principal.kind === 'groupRole' && !id.replace(/^arn:.*:secret:/, '').startsWith(ROLE_PREFIX)) {
-      throw refusal(
-        'AccessDeniedException',
-        `User: ${call.principal.arn} is not authorized to read ${id}: a group's role reads secrets whose names begin with ${ROLE_PREFIX}`,
-      );
-    }
-    const found = await this.#lookUp(id);
-    if (!found) throw notFound("Secrets Manager can't find the specified secret.");
-    if (found.deletionAt !== undefined && !evenIfDeleted) {
-      throw refusal(
-        'InvalidRequestException',
-        "You can't perform this operation on the secret because it was marked for deletion.",
-      );
-    }
-    return found;
-  }
-
-  async #lookUp(id: string): Promise<Secret | undefined> {
-    const { secrets } = this.#context.store;
-    return this.#dropIfDue((await secrets.find(id)) ?? (await this.#findByPartialArn(id)));
-  }
-
-  /** A secret whose window has passed is gone, and its name is free. */
-  async #dropIfDue(secret: Secret | undefined): Promise<Secret | undefined> {
-    if (!secret || !isDue(secret)) return secret;
-    await this.#context.store.secrets.delete(secret.arn);
-    return undefined;
-  }
-
-  /** The ARN without the hyphen and the six characters at its end, as users write it. */
-  async #findByPartialArn(id: string): Promise<Secret | undefined> {
-    const name = /^arn:aws[a-z-]*:secretsmanager:[^:]+:\d{12}:secret:(.+)$/.exec(id)?.[1];
-    const found = name === undefined ? undefined : await this.#context.store.secrets.find(name);
-    return found?.arn.startsWith(`${id}-`) ? found : undefined;
-  }
-
-  /** Secrets Manager keeps the day, which spares a write for each reading. */
-  async #noteAccess(secret: Secret): Promise<void> {
-    const accessedAt = `${new Date().toISOString().slice(0, 10)}T00:00:00.000Z`;
-    if (secret.accessedAt !== accessedAt)
-      await this.#context.store.secrets.noteAccess(secret.arn, accessedAt);
-  }
-}
-
-function notFound(message: string): ApiError {
-  return new ApiError(400, 'ResourceNotFoundException', message);
 }
 
 function suffix(): string {
