@@ -3,7 +3,6 @@
 import { readFileSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { checkJson, z } from '../lib/check.js';
 import { socketPath } from '../lib/unix-socket.js';
 import { controlSocketPath } from '../model/control-socket.js';
@@ -44,7 +43,7 @@ export function coreControl(root: string): CoreControl {
       const leave = () => response.destroy();
       signal?.addEventListener('abort', leave, { once: true });
       try {
-        for await (const line of createInterface({ input: response })) yield JSON.parse(line);
+        for await (const line of linesOf(response)) yield JSON.parse(line);
       } catch (error) {
         if (!signal?.aborted) throw ended(error as Error);
       } finally {
@@ -91,6 +90,15 @@ async function open(path: string, method: string, url: string, body?: unknown): 
   const status = response.statusCode ?? 0;
   if (status < 400) return response;
   throw new CoreControlError(messageOf(await textOf(response), status), status);
+}
+
+async function* linesOf(response: IncomingMessage): AsyncGenerator<string> {
+  let rest = '';
+  for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() as string;
+    yield* lines;
+  }
 }
 
 async function textOf(response: IncomingMessage): Promise<string> {

@@ -7,6 +7,7 @@ import { SHELLS } from './completion/shells.js';
 import type { ConnectOptions } from './connect.js';
 import { addDeployment, addPlan } from './deployment-verbs.js';
 import { apiVerbList } from './overview.js';
+import type { ShadowOptions } from './shadow.js';
 import type { TraceOptions } from './trace.js';
 
 interface CommonOptions extends ConnectOptions {
@@ -188,6 +189,39 @@ function addTrace(gg: Command): void {
     });
 }
 
+function addShadow(gg: Command): void {
+  const shadow = gg.command('shadow').description('shadows of a running core of this machine');
+  const write = (text: string) => process.stdout.write(text);
+  const verb = (usage: string, description: string) =>
+    shadow
+      .command(usage)
+      .description(description)
+      .option('--name <shadow>', "a named shadow; without it the thing's own")
+      .option('--root <dir>', 'the greengrass root of the core (default: /greengrass)')
+      .option('--json', 'print facts as JSON');
+  verb('list', 'the shadows, and how their sync with the cloud stands').action(
+    async (options: ShadowOptions) => (await import('./shadow.js')).listShadows(options, write),
+  );
+  verb('get <thing>', 'print the local shadow').action(async (thing: string, options: ShadowOptions) =>
+    (await import('./shadow.js')).getShadow(thing, options, write),
+  );
+  verb(
+    'update <thing> <document>',
+    'update the local shadow, e.g. \'{"state":{"desired":{"on":true}}}\'',
+  ).action(async (thing: string, document: string, options: ShadowOptions) =>
+    (await import('./shadow.js')).updateShadow(thing, document, options, write),
+  );
+  verb('delete <thing>', 'delete the local shadow').action(async (thing: string, options: ShadowOptions) =>
+    (await import('./shadow.js')).deleteShadow(thing, options, write),
+  );
+  verb(
+    'diff <thing>',
+    'what differs between the local shadow and that of the cloud; ends with 1 where anything does',
+  ).action(async (thing: string, options: ShadowOptions) => {
+    if (!(await (await import('./shadow.js')).diffShadow(thing, options, write))) process.exitCode = 1;
+  });
+}
+
 function addCompletion(gg: Command): void {
   const completion = gg.command('completion').description('print what lets a shell complete gg by TAB');
   for (const [shell, { script, use }] of Object.entries(SHELLS)) {
@@ -209,7 +243,8 @@ export function ownVerbs(): Command {
     .exitOverride()
     .showHelpAfterError('("gg --help" lists the verbs, "gg VERB --help" the options of one)')
     .addHelpText('after', () => `\n${apiVerbList(process.stdout.columns ?? 80)}`);
-  for (const add of [addBootstrap, addDevice, addDeploy, addLambda, addTrace, addCompletion]) add(gg);
+  for (const add of [addBootstrap, addDevice, addDeploy, addLambda, addTrace, addShadow, addCompletion])
+    add(gg);
   for (const add of [addPlan, addDeployment]) add(gg, { common, connect, tell });
   return gg;
 }

@@ -23,6 +23,7 @@ import { ServerCertificate } from './certificates/server-certificate.js';
 import type { Component } from './component.js';
 import type { ControlRoute } from './control/control-route.js';
 import { ControlServer } from './control/control-server.js';
+import { traceRoutes } from './control/trace-routes.js';
 import { DeploymentAgent } from './deployment/agent.js';
 import { ArtifactStore } from './deployment/artifact-store.js';
 import { GroupStore } from './deployment/group-store.js';
@@ -43,8 +44,10 @@ import { secretsKey } from './secrets/core-key.js';
 import { SecretManager } from './secrets/secret-manager.js';
 import { ServiceClient, ServiceError } from './service-client.js';
 import { ShadowEndpoint } from './shadow/shadow-endpoint.js';
+import { shadowRoutes } from './shadow/shadow-routes.js';
 import { ShadowService } from './shadow/shadow-service.js';
 import { shadowStorePath } from './shadow/shadow-store.js';
+import { ShadowSync, syncedThings } from './shadow/sync/shadow-sync.js';
 import { RoleCredentialsSource } from './token-exchange/role-credentials.js';
 
 /** Pinned functions of a new group must stay up for so long before the deployment is a success. */
@@ -65,6 +68,7 @@ export class Daemon {
   readonly #certificate: ServerCertificate;
   readonly #mqttServer: MqttServer;
   readonly #shadows: ShadowService;
+  readonly #shadowSync: ShadowSync;
   readonly #connection: IotConnection;
   readonly #cloud: CloudEndpoint;
   readonly #functions: Functions;
@@ -102,6 +106,7 @@ export class Daemon {
       host: config.ggHost,
       port: config.ggHttpPort,
       ...credentials,
+      ...(config.networkProxy ? { proxy: config.networkProxy } : {}),
       logger: this.#runtimeLog,
     });
     this.#certificate = new ServerCertificate({
@@ -151,6 +156,12 @@ export class Daemon {
       writeDirectory,
       logger: log('GGCloudSpooler'),
     });
+    this.#shadowSync = new ShadowSync({
+      local: this.#shadows,
+      link: this.#connection,
+      timeoutMs: Math.max(1, config.shadowSyncTimeoutS) * 1000,
+      logger: log('GGShadowSyncManager'),
+    });
     const keyPath = config.secretsKeyPath;
     this.#secrets = new SecretManager({
       folder: join(writeDirectory, 'deployment', 'secrets'),
@@ -164,8 +175,10 @@ export class Daemon {
       logger: this.#runtimeLog,
       services: {
         publish: (source, topic, payload, allOrError) => {
-          const { refused } = this.#router.route({ source, topic, payload, qos: 0 });
-          return !allOrError || refused === 0;
+          const message = { source, topic, payload, qos: 0 } as const;
+          if (allOrError) return this.#router.routeToAllOrNone(message);
+          this.#router.route(message);
+          return true;
         },
         shadow: async (thing, operation, payload) => this.#shadows.request(thing, operation, payload),
         secret: (functionArn, payload) => this.#secrets.answer(functionArn, payload),
@@ -174,6 +187,7 @@ export class Daemon {
       maxWorkItemCount: config.maxWorkItemCount,
       maxConcurrentLimit: config.maxConcurrentLimit,
       lruSize: config.lruSize,
+      preparedWorkers: config.preparedWorkers,
       interpreters: config.interpreters,
       ipcPort: () => this.#ipc.port,
       runtimesFolder: join(PACKAGE_ROOT, 'greengrass', 'runtimes'),
@@ -231,7 +245,11 @@ export class Daemon {
 
   /** What `gg` can ask a running core; each part brings its own. */
   #controlRoutes(): ControlRoute[] {
-    return [];
+    return [
+      ...traceRoutes(this.#router),
+      ...shadowRoutes(this.#shadows, this.#shadowSync),
+      { method: 'GET', path: '/spooler', handle: () => ({ body: this.#cloud.waiting }) },
+    ];
   }
 
   /** Resolves when the core serves; answers what of it does not, in words. */
@@ -242,7 +260,14 @@ export class Daemon {
     this.#router.register(CLOUD, this.#cloud);
     this.#router.register(SHADOW_SERVICE, new ShadowEndpoint(this.#shadows));
     this.#certificate.onChanged(() => this.#mqttServer.reloadCertificate());
-    await this.#startAll([this.#shadows, this.#cloud, this.#ipc, this.#functions, this.#certificate]);
+    await this.#startAll([
+      this.#shadows,
+      this.#shadowSync,
+      this.#cloud,
+      this.#ipc,
+      this.#functions,
+      this.#certificate,
+    ]);
     const unhealthy = await this.#activate(group);
     // A deployment may have started it already; it is stopped like everything else.
     this.#started.push(this.#mqttServer);
@@ -327,6 +352,7 @@ export class Daemon {
       group.GroupDefinitions.Lambdas.Content.find((f) => isSameSystemFunction(f.FunctionArn, arn));
     this.#ipDetector.setEnabled(system(SYSTEM_FUNCTIONS.ipDetector) !== undefined);
     void this.#ipDetector.look();
+    this.#shadowSync.setThings(syncedThings(group.GroupDefinitions.ShadowSync.Content));
     const spooler = system(SYSTEM_FUNCTIONS.spooler);
     try {
       this.#cloud.configure(
@@ -349,8 +375,10 @@ export class Daemon {
     this.#logs.deleteUserLogs();
     this.#secrets.clear();
     await this.#shadows.stop();
-    const path = shadowStorePath(this.#config.writeDirectory);
-    for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
+    const { writeDirectory } = this.#config;
+    for (const path of [shadowStorePath(writeDirectory), sessionStorePath(writeDirectory)]) {
+      for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
+    }
     await this.#shadows.start();
   }
 

@@ -2,6 +2,7 @@
  * Group document → functions as they will run: identity, isolation, resources, code folder. Everything that can be
  * wrong with them on this host is found here, before anything is touched.
  */
+import { existsSync } from 'node:fs';
 import type { CoreConfig } from '../model/core-config.js';
 import { DEFAULT_TIMEOUT_S } from '../model/function-config.js';
 import type { GroupDocument, GroupFunction } from '../model/group.js';
@@ -32,6 +33,12 @@ function deployed(
     throw new DeploymentError(
       'GroupConfigInvalid',
       `group config is invalid: function ${arn} has no code, runtime or handler`,
+    );
+  }
+  if (!existsSync(codeFolder)) {
+    throw new DeploymentError(
+      'GroupConfigInvalid',
+      `Unable to create server due to: failed to load group: the code of ${arn} is not on the disk (${codeFolder}). Deploy the group again.`,
     );
   }
   const identity = resolveRunAs(runAsOf(group, groupFunction), {

@@ -9,6 +9,7 @@ export const DEPLOYMENT_ERROR_CODES = {
   ArtifactDigestMismatch: 'artifacts',
   ArtifactUnsafe: 'artifacts',
   ArtifactTooLarge: 'artifacts',
+  NotEnoughDiskSpace: 'artifacts',
   GroupConfigInvalid: 'checks',
   RootNotAllowed: 'checks',
   UserNotFound: 'checks',
@@ -19,6 +20,8 @@ export const DEPLOYMENT_ERROR_CODES = {
   WorkerStartFailed: 'swap',
   WorkerUnhealthy: 'health',
   CommitFailed: 'commit',
+  StageTimedOut: 'swap',
+  Superseded: 'artifacts',
   InternalError: 'swap',
 } as const satisfies Record<string, DeploymentStage>;
 
@@ -31,9 +34,10 @@ export class DeploymentError extends Error {
   constructor(
     readonly code: DeploymentErrorCode,
     message: string,
-    options?: ErrorOptions,
+    /** `stage`: where the code alone does not say it. */
+    options?: ErrorOptions & { readonly stage?: DeploymentStage },
   ) {
     super(message, options);
-    this.stage = DEPLOYMENT_ERROR_CODES[code];
+    this.stage = options?.stage ?? DEPLOYMENT_ERROR_CODES[code];
   }
 }

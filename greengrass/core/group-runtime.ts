@@ -9,18 +9,22 @@
  * What did not change is not touched: devices stay connected, functions keep their processes.
  */
 import type { Logger } from '../lib/log.js';
-import { parseGroupVersionArn } from '../model/arn.js';
+import { certificateIdOfArn, parseGroupVersionArn } from '../model/arn.js';
 import type { CoreConfig } from '../model/core-config.js';
-import { EMPTY_GROUP, type GroupDocument } from '../model/group.js';
+import { EMPTY_GROUP, type GroupDocument, type GroupMember } from '../model/group.js';
 import type { MqttServer } from './broker/mqtt-server.js';
 import type { ServerCertificate } from './certificates/server-certificate.js';
 import { deployedFunctions } from './deployed-functions.js';
+import { reached } from './deployment/steps.js';
 import { DeploymentError } from './errors.js';
 import type { CloudEndpoint } from './iot-client/cloud-endpoint.js';
-import type { Functions } from './lambda/functions.js';
+import type { FunctionPlan, Functions } from './lambda/functions.js';
 import type { LogFiles } from './logs/log-files.js';
 import type { Router } from './router/router.js';
 import { compileTable } from './router/subscription-table.js';
+
+/** States of a worker whose code is not loaded yet. */
+const LOADING = new Set(['NotStarted', 'Starting']);
 
 export interface GroupParts {
   readonly config: CoreConfig;
@@ -39,6 +43,8 @@ export interface GroupParts {
   readonly containerProblem: () => string | undefined;
   /** How long pinned functions must stay up before a deployment counts as a success, in ms. */
   readonly healthWindowMs: number;
+  /** Longest wait for functions that load their code for longer than the window, in ms. */
+  readonly healthLimitMs: number;
 }
 
 /** A swap that took place and can still be undone. Exactly one of commit and rollback is called. */
@@ -63,8 +69,12 @@ export class GroupRuntime {
     return this.#active.Arn === undefined ? undefined : parseGroupVersionArn(this.#active.Arn)?.groupId;
   }
 
-  /** Throws DeploymentError, in which case the old group runs as before. */
-  async swap(group: GroupDocument, codeFolders: ReadonlyMap<string, string>): Promise<Swap> {
+  /** Throws DeploymentError, in which case the old group runs as before. `onSwap`: all is prepared, now it is touched. */
+  async swap(
+    group: GroupDocument,
+    codeFolders: ReadonlyMap<string, string>,
+    onSwap: () => void = () => {},
+  ): Promise<Swap> {
     const { functions, config, containerProblem } = this.parts;
     const deployed = deployedFunctions(group, codeFolders, config);
     const inContainers = deployed.filter(({ isolation }) => isolation === 'GreengrassContainer');
@@ -77,12 +87,16 @@ export class GroupRuntime {
     }
     const plan = await functions.prepare(deployed);
     await this.#prepareServer(group);
+    await reached('swap-prepared');
+    onSwap();
     const old = this.#active;
-    this.#route(group);
     try {
+      this.#route(group);
+      await reached('swap-routed');
       const applied = await functions.apply(plan);
+      await reached('swap-started');
       return {
-        health: () => this.#health(applied.unhealthy),
+        health: () => this.#health(plan, applied.unhealthy),
         commit: () => applied.commit(),
         rollback: async () => {
           this.#route(old);
@@ -101,7 +115,7 @@ export class GroupRuntime {
     const groupId = group.Arn === undefined ? undefined : parseGroupVersionArn(group.Arn)?.groupId;
     if (groupId === undefined) return;
     try {
-      await certificate.ensure(groupId, hosts());
+      await certificate.ensure(groupId, hosts(), group.GroupCertificateAuthorityId);
     } catch (error) {
       // An older certificate still serves; the certificate manager goes on trying.
       if (certificate.load() === undefined) {
@@ -127,29 +141,46 @@ export class GroupRuntime {
     for (const key of [...before.devices, ...before.functions]) {
       if (!now.devices.has(key) && !now.functions.has(key)) router.unregister(key);
     }
-    mqttServer.setGroup({ devices: group.Devices });
+    mqttServer.setGroup({ devices: admitted(group) });
     cloud.setTable(table);
     logs.configure(group.GroupDefinitions.Logging.Content);
     this.#active = group;
     onGroup(group);
   }
 
-  async #health(unhealthy: () => string[]): Promise<void> {
-    const { healthWindowMs } = this.parts;
-    const end = Date.now() + healthWindowMs;
+  /**
+   * Only what this deployment started is waited for: until the code of each function is loaded and the window is over,
+   * or, as a pinned function may never ask for work, until the limit.
+   */
+  async #health(plan: FunctionPlan, unhealthy: () => string[]): Promise<void> {
+    const { healthWindowMs, healthLimitMs, functions } = this.parts;
+    const kept = new Set(plan.kept);
+    const fresh = new Set(
+      plan.functions.filter(({ pinned, arn }) => pinned && !kept.has(arn)).map((f) => f.arn),
+    );
+    if (fresh.size === 0) return;
+    const begin = performance.now();
+    const isLoading = () =>
+      functions.workers().some(({ FuncArn, WorkerState }) => fresh.has(FuncArn) && LOADING.has(WorkerState));
     for (;;) {
-      const exited = unhealthy();
+      const exited = unhealthy().filter((arn) => fresh.has(arn));
+      const passed = performance.now() - begin;
       if (exited.length > 0) {
         throw new DeploymentError(
           'WorkerUnhealthy',
-          `pinned function(s) [${exited.join(' ')}] did not stay up for ${healthWindowMs} ms`,
+          `pinned function(s) [${exited.join(' ')}] did not stay up: ended within ${Math.ceil(passed)} ms. Their logs say why.`,
         );
       }
-      const left = end - Date.now();
-      if (left <= 0) return;
-      await new Promise((wake) => setTimeout(wake, Math.min(left, 100)));
+      if (passed >= healthLimitMs || (passed >= healthWindowMs && !isLoading())) return;
+      await new Promise((wake) => setTimeout(wake, 20));
     }
   }
+}
+
+/** Devices whose certificate was ACTIVE when the group was deployed. */
+function admitted(group: GroupDocument): GroupMember[] {
+  const certificates = new Set(group.GroupDefinitions.ClientCertFingerprints.Content);
+  return group.Devices.filter(({ certArn }) => certificates.has(certificateIdOfArn(certArn) ?? ''));
 }
 
 function endpointKeys(group: GroupDocument): { devices: Set<string>; functions: Set<string> } {

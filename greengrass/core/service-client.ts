@@ -10,7 +10,9 @@ import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { backoffMs } from '../lib/backoff.js';
 import { check, checkJson, z } from '../lib/check.js';
+import { TunnelAgent } from '../lib/http-tunnel.js';
 import type { Logger } from '../lib/log.js';
+import { type NetworkProxy, proxyFor } from '../model/network-proxy.js';
 
 const MAX_DOCUMENT_BYTES = 16 * 1024 * 1024;
 const MAX_ANSWER_BYTES = 1024 * 1024;
@@ -56,6 +58,23 @@ const credentialsAnswer = z.object({
     expiration: z.string(),
   }),
 });
+/** A secret of the group with its versions. */
+export const deployedSecret = z.object({
+  ARN: z.string(),
+  Name: z.string(),
+  Versions: z.array(
+    z.object({
+      VersionId: z.string(),
+      VersionStages: z.array(z.string()),
+      /** ms since the epoch. */
+      CreatedDate: z.number(),
+      SecretString: z.string().optional(),
+      /** Base64. */
+      SecretBinary: z.string().optional(),
+    }),
+  ),
+});
+export type DeployedSecret = z.output<typeof deployedSecret>;
 /** Temporary credentials of the group's role. */
 export type RoleCredentials = z.output<typeof credentialsAnswer>['credentials'];
 
@@ -65,6 +84,7 @@ export interface ServiceClientOptions {
   readonly caPem: string;
   readonly certPem: string;
   readonly keyPem: string;
+  readonly proxy?: NetworkProxy;
   readonly logger: Logger;
   /** First delay between attempts in ms. */
   readonly retryBaseMs?: number;
@@ -77,6 +97,8 @@ interface Call {
   readonly path: string;
   readonly headers?: Record<string, string>;
   readonly body?: string;
+  /** Ends the request, and the attempts after it. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 export class ServiceClient {
@@ -85,28 +107,36 @@ export class ServiceClient {
 
   constructor(options: ServiceClientOptions) {
     this.#options = options;
-    const { caPem: ca, certPem: cert, keyPem: key, port } = options;
-    this.#agent = new Agent({
+    const { caPem: ca, certPem: cert, keyPem: key, host, port } = options;
+    const agentOptions = {
       keepAlive: true,
       maxSockets: 4,
       ca,
       cert,
       key,
       ...(port === 443 ? { ALPNProtocols: ['x-amzn-http-ca'] } : {}),
-    });
+    };
+    const proxy = proxyFor(options.proxy, host);
+    this.#agent = proxy ? new TunnelAgent(agentOptions, proxy) : new Agent(agentOptions);
   }
 
   /** The group document's exact bytes. */
-  groupDocument(groupId: string, deploymentId: string): Promise<Buffer> {
+  groupDocument(groupId: string, deploymentId: string, signal?: AbortSignal): Promise<Buffer> {
     const path = `${deploymentPath(groupId, deploymentId)}`;
-    return this.#retry(() => this.#answer({ method: 'GET', path }, MAX_DOCUMENT_BYTES));
+    return this.#retry(() => this.#answer({ method: 'GET', path, signal }, MAX_DOCUMENT_BYTES), signal);
   }
 
   /** Fetches the zip into `file`, going on behind what the file holds already. The caller checks its digest. */
-  downloadArtifact(groupId: string, deploymentId: string, sha256Hex: string, file: string): Promise<void> {
+  downloadArtifact(
+    groupId: string,
+    deploymentId: string,
+    sha256Hex: string,
+    file: string,
+    signal?: AbortSignal,
+  ): Promise<void> {
     mkdirSync(dirname(file), { recursive: true });
     const path = `${deploymentPath(groupId, deploymentId)}/artifacts/lambda/${encodeURIComponent(sha256Hex)}`;
-    return this.#retry(() => this.#download(path, file));
+    return this.#retry(() => this.#download(path, file, signal), signal);
   }
 
   async createServerCertificate(groupId: string, csr: string): Promise<SignedCertificate> {
@@ -127,6 +157,13 @@ export class ServiceClient {
     await this.#retry(() => this.#answer({ method: 'PUT', path: connectivityPath(thingName), body }));
   }
 
+  /** The values of a secret resource of the deployment. */
+  async secret(groupId: string, deploymentId: string, resourceId: string): Promise<DeployedSecret> {
+    const path = `${deploymentPath(groupId, deploymentId)}/secrets/${encodeURIComponent(resourceId)}`;
+    const text = await this.#retry(() => this.#answer({ method: 'GET', path }));
+    return checkJson(deployedSecret, text.toString('utf8'), `answer of GET ${path}`);
+  }
+
   /** Tried once: a function waits for it, and asks again by itself. */
   async assumeRoleForGroup(): Promise<RoleCredentials> {
     const path = '/greengrass/assumeRoleForGroup';
@@ -138,12 +175,13 @@ export class ServiceClient {
     this.#agent.destroy();
   }
 
-  async #retry<T>(attempt: () => Promise<T>): Promise<T> {
+  async #retry<T>(attempt: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     for (let count = 0; ; count++) {
       try {
         return await attempt();
       } catch (error) {
         if (!(error instanceof ServiceError) || !error.recoverable || count + 1 >= ATTEMPTS) throw error;
+        if (signal?.aborted) throw error;
         const delayMs = backoffMs(count, { baseMs: this.#options.retryBaseMs ?? 500, maxMs: 10_000 });
         this.#options.logger.warn(
           { reason: error.message, retryInMs: delayMs },
@@ -161,9 +199,10 @@ export class ServiceClient {
     throw this.#refusal(call, response.statusCode ?? 0, body);
   }
 
-  async #download(path: string, file: string): Promise<void> {
+  async #download(path: string, file: string, signal?: AbortSignal): Promise<void> {
     const have = existsSync(file) ? statSync(file).size : 0;
-    const call: Call = { method: 'GET', path, ...(have > 0 ? { headers: { range: `bytes=${have}-` } } : {}) };
+    const headers = have > 0 ? { range: `bytes=${have}-` } : {};
+    const call: Call = { method: 'GET', path, headers, signal };
     const response = await this.#send(call);
     // 416: the file holds all there is (or more, which its digest will show).
     if (response.statusCode === 416) {
@@ -211,6 +250,7 @@ export class ServiceClient {
         method: call.method,
         path: call.path,
         headers,
+        signal: call.signal,
       });
       outgoing.setTimeout(IDLE_TIMEOUT_MS, () => outgoing.destroy(new Error('timed out')));
       outgoing.once('response', resolve);

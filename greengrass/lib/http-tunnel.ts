@@ -1,8 +1,9 @@
 /** A TCP connection through an HTTP or HTTPS proxy (CONNECT), with basic authentication where the proxy wants it. */
 import { request as httpRequest } from 'node:http';
-import { request as httpsRequest } from 'node:https';
+import { Agent, type AgentOptions, request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
-import { rootCertificates } from 'node:tls';
+import type { Duplex } from 'node:stream';
+import { type ConnectionOptions, connect as connectTls, rootCertificates } from 'node:tls';
 
 export interface TunnelOptions {
   readonly proxy: {
@@ -62,4 +63,31 @@ export function openTunnel(options: TunnelOptions): Promise<Socket> {
     request.once('error', (error) => fail(error.message, error));
     request.end();
   });
+}
+
+/** How long a tunnel may take to open. */
+const TUNNEL_TIMEOUT_MS = 20_000;
+
+/** Agent of HTTPS requests that go through a proxy. */
+export class TunnelAgent extends Agent {
+  constructor(
+    options: AgentOptions,
+    private readonly proxy: TunnelOptions['proxy'],
+  ) {
+    super(options);
+  }
+
+  override createConnection(
+    options: ConnectionOptions,
+    callback: (error: Error | null, stream: Duplex) => void,
+  ): undefined {
+    const { host = 'localhost', port = 443, ca } = options;
+    const signal = AbortSignal.timeout(TUNNEL_TIMEOUT_MS);
+    const caPem = typeof ca === 'string' ? { caPem: ca } : {};
+    openTunnel({ proxy: this.proxy, host, port, signal, ...caPem }).then(
+      (socket) => callback(null, connectTls({ ...options, socket })),
+      // The types want a stream also where there is none.
+      (error: Error) => callback(error, undefined as unknown as Duplex),
+    );
+  }
 }

@@ -1,18 +1,23 @@
 /**
  * Keys, certificate requests, certificates. The only importer of node-forge, which only builds and reads the
- * structures; keys are made, and signatures of ours are verified, by node:crypto.
+ * structures; keys are made, and signatures of ours are verified, by node:crypto. node-forge knows RSA only: where the key
+ * is an elliptic curve's, it builds the structure around a placeholder, which is then replaced.
  */
 import {
   createHash,
+  createPrivateKey,
   createPublicKey,
   generateKeyPair,
   type KeyObject,
   randomBytes,
+  sign,
+  verify,
   X509Certificate,
 } from 'node:crypto';
 import { isIP } from 'node:net';
 import { promisify } from 'node:util';
 import forge from 'node-forge';
+import { bitString, children, decode, encode, OCTET_STRING, objectId, sequence } from './der.js';
 
 const generateKeyPairAsync = promisify(generateKeyPair);
 
@@ -67,6 +72,8 @@ export function issueCertificate(
   fields: CertificateFields,
 ): string {
   const issuerName = forge.pki.certificateFromPem(issuer.certificatePem).subject.attributes;
+  const key = createPublicKey(publicKeyPem);
+  if (isCurve(key)) return buildForCurve(fields, key, issuerName, issuer);
   return build(fields, forge.pki.publicKeyFromPem(publicKeyPem), issuerName, issuer.privateKeyPem, issuer);
 }
 
@@ -77,12 +84,20 @@ export function createCertificateRequest(
   hosts: readonly string[] = [],
 ): string {
   const request = forge.pki.createCertificationRequest();
-  request.publicKey = forge.pki.publicKeyFromPem(keys.publicKeyPem);
+  const key = createPublicKey(keys.publicKeyPem);
+  request.publicKey = isCurve(key) ? PLACEHOLDER : forge.pki.publicKeyFromPem(keys.publicKeyPem);
   request.setSubject(attributes(subject));
   if (hosts.length > 0) {
     request.setAttributes([
       { name: 'extensionRequest', extensions: [{ name: 'subjectAltName', altNames: altNames(hosts) }] },
     ]);
+  }
+  if (isCurve(key)) {
+    const structure = derOf(STRUCTURES.getCertificationRequestInfo(request));
+    const info = withKey(structure, REQUEST_KEY, key);
+    const signature = sign('sha256', info, createPrivateKey(keys.privateKeyPem));
+    const algorithm = sequence(objectId(ECDSA_SHA256));
+    return pemOf('CERTIFICATE REQUEST', sequence(info, algorithm, bitString(signature)));
   }
   request.sign(forge.pki.privateKeyFromPem(keys.privateKeyPem), forge.md.sha256.create());
   return forge.pki.certificationRequestToPem(request);
@@ -96,20 +111,28 @@ export interface CertificateRequest {
 
 /** Reads a PKCS#10 request and proves that its sender holds the key. Throws where it is broken or not its own. */
 export function readCertificateRequest(pem: string): CertificateRequest {
+  const ofCurve = readCurveRequest(pem);
+  if (ofCurve) return { ...namesOf(ofCurve.request), publicKeyPem: ofCurve.publicKeyPem };
   const request = forge.pki.certificationRequestFromPem(pem, true);
   // Before anything is computed with it: a key of many thousand bits would block the process for minutes.
   const { n, e } = request.publicKey as forge.pki.rsa.PublicKey;
   if (n.bitLength() < 2048 || n.bitLength() > 4096 || e.bitLength() > 32) {
-    throw new Error('the key of a certificate request must be RSA, of 2048 to 4096 bits');
+    throw new Error(
+      'the key of a certificate request must be RSA of 2048 to 4096 bits, or of curve P-256 or P-384',
+    );
   }
   if (!request.verify()) throw new Error('the signature of the certificate request does not verify');
+  const publicKeyPem = forge.pki.publicKeyToPem(request.publicKey as forge.pki.rsa.PublicKey);
+  return { ...namesOf(request), publicKeyPem };
+}
+
+function namesOf(request: forge.pki.CertificateSigningRequest): Omit<CertificateRequest, 'publicKeyPem'> {
   const extensions = request.getAttribute({ name: 'extensionRequest' })?.extensions as
     | Array<{ name?: string; altNames?: Array<{ type: number; value: string; ip?: string }> }>
     | undefined;
   const names = extensions?.find((extension) => extension.name === 'subjectAltName')?.altNames ?? [];
   const commonName = request.subject.getField('CN') as { value?: unknown } | null;
   return {
-    publicKeyPem: forge.pki.publicKeyToPem(request.publicKey as forge.pki.rsa.PublicKey),
     hosts: names
       .map((name) => (name.type === 7 ? (name.ip ?? '') : name.value))
       .filter((host) => host !== ''),
@@ -149,6 +172,35 @@ function build(
   issuerKeyPem: string,
   issuerCertificate?: CertifiedKey,
 ): string {
+  const certificate = structureOf(fields, publicKey, issuer, issuerCertificate);
+  certificate.sign(forge.pki.privateKeyFromPem(issuerKeyPem), forge.md.sha256.create());
+  return forge.pki.certificateToPem(certificate).replaceAll('\r\n', '\n');
+}
+
+/** A certificate for a key of a curve, signed by an RSA issuer. */
+function buildForCurve(
+  fields: CertificateFields,
+  key: KeyObject,
+  issuerName: forge.pki.CertificateField[],
+  issuer: CertifiedKey,
+): string {
+  const certificate = structureOf(fields, PLACEHOLDER, issuerName, issuer, keyIdentifier(key));
+  const algorithm = forge.pki.oids.sha256WithRSAEncryption as string;
+  certificate.signatureOid = algorithm;
+  certificate.siginfo.algorithmOid = algorithm;
+  const toBeSigned = withKey(derOf(STRUCTURES.getTBSCertificate(certificate)), CERTIFICATE_KEY, key);
+  const signature = sign('sha256', toBeSigned, createPrivateKey(issuer.privateKeyPem));
+  const named = children(toBeSigned)[CERTIFICATE_ALGORITHM] as Buffer;
+  return pemOf('CERTIFICATE', sequence(toBeSigned, named, bitString(signature)));
+}
+
+function structureOf(
+  fields: CertificateFields,
+  publicKey: forge.pki.rsa.PublicKey,
+  issuer: forge.pki.CertificateField[],
+  issuerCertificate?: CertifiedKey,
+  subjectKeyIdentifier?: Buffer,
+): forge.pki.Certificate {
   const certificate = forge.pki.createCertificate();
   certificate.publicKey = publicKey;
   // 20 random octets, the first one with its top bit clear so that the number is positive (RFC 5280 4.1.2.2).
@@ -159,15 +211,16 @@ function build(
   certificate.validity.notAfter = fields.notAfter;
   certificate.setSubject(attributes(fields.subject));
   certificate.setIssuer(issuer);
-  certificate.setExtensions(extensions(fields, issuerCertificate));
-  certificate.sign(forge.pki.privateKeyFromPem(issuerKeyPem), forge.md.sha256.create());
-  return forge.pki.certificateToPem(certificate).replaceAll('\r\n', '\n');
+  certificate.setExtensions(extensions(fields, issuerCertificate, subjectKeyIdentifier));
+  return certificate;
 }
 
-function extensions(fields: CertificateFields, issuer?: CertifiedKey): object[] {
+function extensions(fields: CertificateFields, issuer?: CertifiedKey, keyIdentifier?: Buffer): object[] {
   const list: object[] = [
     { name: 'basicConstraints', critical: true, cA: fields.isCa === true },
-    { name: 'subjectKeyIdentifier' },
+    keyIdentifier
+      ? { id: SUBJECT_KEY_IDENTIFIER, value: encode(OCTET_STRING, keyIdentifier).toString('latin1') }
+      : { name: 'subjectKeyIdentifier' },
   ];
   if (fields.isCa) list.push({ name: 'keyUsage', critical: true, keyCertSign: true, cRLSign: true });
   else list.push({ name: 'keyUsage', critical: true, digitalSignature: true, keyEncipherment: true });
@@ -195,4 +248,89 @@ function altNames(hosts: readonly string[]): Array<{ type: number; value?: strin
 
 function attributes(subject: ReadonlyArray<readonly [string, string]>): forge.pki.CertificateField[] {
   return subject.map(([shortName, value]) => ({ shortName, value }));
+}
+
+// --- Keys of elliptic curves ---
+
+const CURVES = new Set(['prime256v1', 'secp384r1']);
+/** Signature algorithms that a request of such a key may name, as encoded object ids. */
+const ECDSA_SHA256 = '2a8648ce3d040302';
+const ECDSA: Readonly<Record<string, string>> = {
+  [ECDSA_SHA256]: 'sha256',
+  '2a8648ce3d040303': 'sha384',
+  '2a8648ce3d040304': 'sha512',
+};
+const SUBJECT_KEY_IDENTIFIER = '2.5.29.14';
+/** Where in the structures the public key and the algorithm of the signature stand. */
+const REQUEST_KEY = 2;
+const CERTIFICATE_KEY = 6;
+const CERTIFICATE_ALGORITHM = 2;
+/** An RSA key that keeps the place; nothing is ever computed with it. */
+const PLACEHOLDER = forge.pki.rsa.setPublicKey(
+  new forge.jsbn.BigInteger('c0ffee', 16),
+  new forge.jsbn.BigInteger('10001', 16),
+);
+
+/** What node-forge has and its types lack: the parts that are signed. */
+const STRUCTURES = forge.pki as unknown as {
+  getCertificationRequestInfo(request: forge.pki.CertificateSigningRequest): forge.asn1.Asn1;
+  getTBSCertificate(certificate: forge.pki.Certificate): forge.asn1.Asn1;
+};
+
+function isCurve(key: KeyObject): boolean {
+  return key.asymmetricKeyType === 'ec' && CURVES.has(key.asymmetricKeyDetails?.namedCurve ?? '');
+}
+
+/** The request where its key is one of the curves, its signature verified; undefined where it is anything else. */
+function readCurveRequest(
+  pem: string,
+): { request: forge.pki.CertificateSigningRequest; publicKeyPem: string } | undefined {
+  const [message] = forge.pem.decode(pem);
+  const [info, algorithm, signature] = children(Buffer.from(message?.body ?? '', 'latin1'));
+  const spki = info && children(info)[REQUEST_KEY];
+  if (!info || !algorithm || !signature || !spki) throw new Error('it is not complete');
+  // RSA keys are looked at by their size first, and elsewhere.
+  const [keyAlgorithm] = children(spki);
+  if (!keyAlgorithm?.includes(objectId(EC_PUBLIC_KEY))) return undefined;
+  const key = createPublicKey({ key: spki, format: 'der', type: 'spki' });
+  if (!isCurve(key))
+    throw new Error('the key of a certificate request must be RSA, or of curve P-256 or P-384');
+  const [named] = children(algorithm);
+  const digest = ECDSA[named ? decode(named).content.toString('hex') : ''];
+  if (digest === undefined) throw new Error('the request is signed with an unknown algorithm');
+  if (!verify(digest, info, key, decode(signature).content.subarray(1)))
+    throw new Error('the signature of the certificate request does not verify');
+  const structure = replaced(info, REQUEST_KEY, derOf(forge.pki.publicKeyToAsn1(PLACEHOLDER)));
+  const whole = sequence(structure, algorithm, signature);
+  const request = forge.pki.certificationRequestFromAsn1(forge.asn1.fromDer(whole.toString('latin1')));
+  return {
+    request: request as forge.pki.CertificateSigningRequest,
+    publicKeyPem: key.export({ type: 'spki', format: 'pem' }).toString(),
+  };
+}
+
+/** id-ecPublicKey */
+const EC_PUBLIC_KEY = '2a8648ce3d0201';
+
+/** SHA-1 of the public key's bits, as RFC 5280 proposes; it names the key and protects nothing. */
+function keyIdentifier(key: KeyObject): Buffer {
+  const bits = children(key.export({ type: 'spki', format: 'der' }))[1] as Buffer;
+  return createHash('sha1').update(decode(bits).content.subarray(1)).digest();
+}
+
+function withKey(structure: Buffer, index: number, key: KeyObject): Buffer {
+  return replaced(structure, index, key.export({ type: 'spki', format: 'der' }));
+}
+
+function replaced(structure: Buffer, index: number, by: Buffer): Buffer {
+  return sequence(...children(structure).map((part, at) => (at === index ? by : part)));
+}
+
+function derOf(structure: forge.asn1.Asn1): Buffer {
+  return Buffer.from(forge.asn1.toDer(structure).getBytes(), 'latin1');
+}
+
+function pemOf(type: string, der: Buffer): string {
+  const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
+  return `-----BEGIN ${type}-----\n${lines.join('\n')}\n-----END ${type}-----\n`;
 }

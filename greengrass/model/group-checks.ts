@@ -6,7 +6,7 @@
 import { certificateIdOfArn, isSystemFunctionArn, parseFunctionArn, thingNameOf } from './arn.js';
 import type { IsolationMode } from './function-config.js';
 import { type GroupDocument, type GroupFunction, type LocalResource, secretResources } from './group.js';
-import { partyKind, subjectProblem } from './subscription.js';
+import { loopProblem, partyKind, subjectProblem } from './subscription.js';
 
 export interface GroupProblem {
   /** Stable code for ErrorDetails. */
@@ -195,6 +195,8 @@ const subscriptionsAreLegal: GroupCheck = (group) => {
         ),
       );
     }
+    const loop = loopProblem(Source, Target);
+    if (loop) found.push(problem('SUBSCRIPTION_ERROR', `Subscription is a loop. ID is '${id}': ${loop}`));
     for (const [end, party] of [
       ['source', Source],
       ['target', Target],

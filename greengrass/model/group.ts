@@ -5,6 +5,7 @@
  */
 import { z } from '../lib/check.js';
 import { encodingType, execution, functionEnvironment } from './function-config.js';
+import { shadowSyncMember } from './shadow-sync.js';
 
 const id = z
   .string()
@@ -134,7 +135,7 @@ export const groupDefinitions = z
     Subscriptions: content(groupSubscription),
     Logging: content(groupLogger),
     /** Things whose shadows are kept in step with the cloud. */
-    ShadowSync: content(z.object({ thingArn: z.string() })),
+    ShadowSync: content(shadowSyncMember),
     /** Ids of the certificates that devices of the group may connect with. */
     ClientCertFingerprints: content(z.string()),
     /** Extension: DefaultConfig of the function definition version. */
@@ -158,6 +159,8 @@ export const groupDocument = z.object({
   Region: z.string().nullable().optional(),
   Cores: z.array(groupMember).default([]),
   Devices: z.array(groupMember).default([]),
+  /** Extension: id of the group CA that is the active one, which the local MQTT server's certificate must be signed by. */
+  GroupCertificateAuthorityId: z.string().optional(),
   GroupDefinitions: groupDefinitions,
 });
 export type GroupDocument = z.output<typeof groupDocument>;

@@ -19,6 +19,13 @@ export function partyKind(party: string): PartyKind | undefined {
   return undefined;
 }
 
+/** Why source and target can't be joined, or undefined: what goes up to the cloud would come down again without end. */
+export function loopProblem(source: string, target: string): string | undefined {
+  return source === CLOUD && target === CLOUD
+    ? 'source and target are both the cloud: each message would come back for ever'
+    : undefined;
+}
+
 /** Why the subject is not allowed in a subscription, or undefined. V1 takes one `+` at the most, and a `#` at the end. */
 export function subjectProblem(subject: string): string | undefined {
   const problem = filterProblem(subject);

@@ -16,6 +16,8 @@ export interface Figure {
 const BENCHMARKS: Readonly<Record<string, () => Promise<Figure[]>>> = {
   'first-light': async () => (await import('./first-light.js')).firstLight(),
   cloud: async () => (await import('./cloud.js')).cloud(),
+  deploy: async () => (await import('./deploy/main.js')).deployments(),
+  spooler: async () => (await import('./spooler.js')).spooler(),
 };
 
 async function main(): Promise<void> {

@@ -61,18 +61,27 @@ export interface Session {
 export class BrokerBench {
   readonly published: Message[] = [];
   readonly lines: Array<Record<string, unknown> & { msg: string; level: number }> = [];
-  readonly server: MqttServer;
+  server: MqttServer;
+  /** False: the disk is full, so to say. */
+  canSettle = true;
   readonly #clients: MqttClient[] = [];
 
   private constructor(
     readonly ca: CertifiedKey,
     private credentials: ServerCredentials,
+    private readonly sessionsPath: string | undefined,
   ) {
-    this.server = new MqttServer({
+    this.server = this.#createServer();
+  }
+
+  #createServer(): MqttServer {
+    return new MqttServer({
       port: 0,
       host: '127.0.0.1',
+      ...(this.sessionsPath === undefined ? {} : { sessionsPath: this.sessionsPath }),
       certificate: () => this.credentials,
       onPublish: (message) => this.published.push(message),
+      settle: () => this.canSettle && (this.server.endpoint.settle?.() ?? true),
       logger: createLogger({
         level: 'debug',
         stream: { write: (text: string) => this.lines.push(JSON.parse(text)) },
@@ -80,13 +89,21 @@ export class BrokerBench {
     });
   }
 
-  static async start(): Promise<BrokerBench> {
+  /** The server as after a restart of the core: nothing is left of the old one but its files. */
+  async restart(...devices: TestDevice[]): Promise<void> {
+    await this.server.stop();
+    this.server = this.#createServer();
+    await this.server.start();
+    this.setGroup(...devices);
+  }
+
+  static async start(sessionsPath?: string): Promise<BrokerBench> {
     const ca = await createSelfSigned({
       subject: [['CN', 'group CA']],
       notAfter: new Date(Date.now() + HOUR_MS),
       isCa: true,
     });
-    const bench = new BrokerBench(ca, await issueServer(ca));
+    const bench = new BrokerBench(ca, await issueServer(ca), sessionsPath);
     await bench.server.start();
     return bench;
   }

@@ -1,5 +1,5 @@
 /** Who may connect to the local MQTT server, and how connections end. */
-import { connect } from 'node:tls';
+import { connect, type TLSSocket } from 'node:tls';
 import fc from 'fast-check';
 import { generate } from 'mqtt-packet';
 import { createSelfSigned } from '../../greengrass/lib/x509.js';
@@ -99,6 +99,41 @@ describe('a connection', () => {
     socket.write(Buffer.from([0x30, 0x03, 0x00, 0x01, 0x61]));
     await new Promise((resolve) => socket.once('close', resolve));
     expect(bench.published).toEqual([]);
+  });
+});
+
+describe('a TLS session that is resumed', () => {
+  async function dial(session?: Buffer): Promise<{ socket: TLSSocket; ticket: () => Buffer | undefined }> {
+    const socket = connect({
+      ...{ host: '127.0.0.1', port: bench.server.port, ca: bench.ca.certificatePem },
+      ...{ cert: lamp.certificatePem, key: lamp.privateKeyPem },
+      ...(session ? { session } : {}),
+    });
+    let last: Buffer | undefined;
+    socket.on('session', (ticket) => {
+      last = ticket;
+    });
+    socket.on('error', () => undefined);
+    await new Promise((resolve) => socket.once('secureConnect', resolve));
+    return { socket, ticket: () => last };
+  }
+
+  it('speaks for the same certificate, and for no longer than the device is in the group', async () => {
+    const first = await dial();
+    first.socket.write(CONNECT_LAMP);
+    const ticket = await waitFor(first.ticket);
+    first.socket.destroy();
+    const second = await dial(ticket);
+    expect(second.socket.isSessionReused()).toBe(true);
+    second.socket.write(CONNECT_LAMP);
+    await new Promise((resolve) => second.socket.once('data', resolve));
+    expect(bench.server.connected).toBe(1);
+    bench.setGroup(fan);
+    await waitFor(() => second.socket.destroyed);
+    const third = await dial(ticket);
+    third.socket.resume();
+    await waitFor(() => third.socket.destroyed);
+    expect(bench.lines.at(-1)?.msg).toMatch(/belongs to no device of the group|connection ended/);
   });
 });
 

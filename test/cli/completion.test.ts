@@ -41,7 +41,7 @@ describe('bash', () => {
     ]);
     expect(await offered('de')).toEqual(expect.arrayContaining(['deploy', 'device', 'delete-group']));
     expect(await offered('lambda', '')).toEqual(['publish']);
-    expect((await offered('')).length).toBe(97);
+    expect((await offered('')).length).toBeGreaterThanOrEqual(97);
   });
 
   it('completes the options of the verb', async () => {

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Cloud } from '../cloud-api/harness.js';
 
-const GG = fileURLToPath(new URL('../../greengrass/cli/gg.js', import.meta.url));
+export const GG_PATH = fileURLToPath(new URL('../../greengrass/cli/gg.js', import.meta.url));
 const AWS = '/usr/bin/aws';
 
 export const awsIsThere = existsSync(AWS);
@@ -31,7 +31,7 @@ export function environmentOf(cloud: Cloud): Environment {
 }
 
 export function runGg(env: Environment, ...args: string[]): Promise<Ended> {
-  return run(process.execPath, [GG, ...args], env);
+  return run(process.execPath, [GG_PATH, ...args], env);
 }
 
 /** The endpoint is an option here: older versions do not read it from the environment and would ask AWS itself. */

@@ -1,10 +1,11 @@
 /** A deployment agent between a cloud and a core that do what the test says. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DeploymentAgent } from '../../greengrass/core/deployment/agent.js';
 import { ArtifactStore } from '../../greengrass/core/deployment/artifact-store.js';
 import { GroupStore } from '../../greengrass/core/deployment/group-store.js';
+import { STAGE_LIMITS_MS, type StageLimits } from '../../greengrass/core/deployment/stage-limits.js';
 import { createLogger } from '../../greengrass/lib/log.js';
 import type { DeploymentReport } from '../../greengrass/model/deployment.js';
 import { waitFor } from '../support/wait-for.js';
@@ -46,7 +47,11 @@ export class AgentBench {
   readonly lines: Array<Record<string, unknown> & { msg: string }> = [];
   /** A swap waits for it. */
   gate: Promise<void> | undefined;
-  agent = this.#make();
+  agent: DeploymentAgent;
+
+  constructor(readonly limits: StageLimits = STAGE_LIMITS_MS) {
+    this.agent = this.#make();
+  }
 
   static async start(): Promise<AgentBench> {
     const bench = new AgentBench();
@@ -81,6 +86,11 @@ export class AgentBench {
     return () => open();
   }
 
+  /** Overwrites the file that says which deployment the group came with. */
+  breakMark(text: string): void {
+    writeFileSync(join(this.root, 'deployment', 'group', 'deployment.json'), text);
+  }
+
   reportFile(): string {
     return join(this.root, 'var', 'state', 'deployment-report.json');
   }
@@ -98,6 +108,7 @@ export class AgentBench {
       service: this.cloud,
       groupStore: this.groups,
       artifacts: new ArtifactStore(this.root),
+      fetchSecrets: async () => undefined,
       swap: async (group, codeFolders) => {
         await this.gate;
         this.#step('swap');
@@ -110,6 +121,7 @@ export class AgentBench {
         };
       },
       reset: async () => this.#step('reset'),
+      limits: this.limits,
       logger: createLogger({
         level: 'debug',
         stream: { write: (text: string) => this.lines.push(JSON.parse(text)) },

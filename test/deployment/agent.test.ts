@@ -30,7 +30,8 @@ describe('a deployment', () => {
       .filter(({ status }) => status === 'InProgress')
       .map(({ stage }) => stage);
     expect(stages).toEqual(DEPLOYMENT_STAGES.filter((stage) => !['notice', 'swap'].includes(stage)));
-    expect(readdirSync(join(bench.root, 'deployment', 'lambda')).sort()).toEqual([ARN, `${ARN}.sha256`]);
+    expect(readdirSync(join(bench.root, 'deployment', 'lambda'))).toEqual([ARN]);
+    expect(readdirSync(join(bench.root, 'deployment', 'code'))).toEqual([sha256(ZIP)]);
   });
 
   it('sweeps the code that the new group does not use', async () => {

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import type { CloudLink } from '../../greengrass/core/deployment/cloud-link.js';
+import { ServiceError } from '../../greengrass/core/service-client.js';
 import {
   type DeploymentNotice,
   type DeploymentReport,
@@ -22,6 +23,8 @@ export class CloudSide implements CloudLink {
   online = true;
   /** Reports of the core arrive, but their answers get lost. */
   losesAnswers = false;
+  /** Its HTTPS side can't be reached. */
+  unreachable = false;
   readonly documents = new Map<string, Buffer>();
   readonly zips = new Map<string, Buffer>();
   #handlers: Array<[string, (topic: string, payload: Buffer) => void]> = [];
@@ -96,15 +99,21 @@ export class CloudSide implements CloudLink {
   }
 
   async groupDocument(groupId: string, deploymentId: string): Promise<Buffer> {
+    this.#reach();
     const found = this.documents.get(deploymentId);
     if (!found || groupId !== 'group') throw new Error(`no deployment ${deploymentId}`);
     return found;
   }
 
   async downloadArtifact(_group: string, _deployment: string, digest: string, file: string): Promise<void> {
+    this.#reach();
     const found = this.zips.get(digest);
     if (!found) throw new Error(`no artifact ${digest}`);
     writeFileSync(file, found);
+  }
+
+  #reach(): void {
+    if (this.unreachable) throw new ServiceError('connect ECONNREFUSED', true);
   }
 
   #run(operation: 'get' | 'update' | 'delete', payload: Buffer, answers: boolean): void {

@@ -1,8 +1,8 @@
 /** A cloud's MQTT server for tests: mutual TLS, one port, and all the ways in which it can fail. */
 import type { AddressInfo, Socket } from 'node:net';
-import { createServer, type Server } from 'node:tls';
+import { createServer, type Server, type TLSSocket } from 'node:tls';
 import { Aedes, type Client } from 'aedes';
-import { IotConnection } from '../../greengrass/core/iot-client/connection.js';
+import { IotConnection, type IotConnectionOptions } from '../../greengrass/core/iot-client/connection.js';
 import { createLogger } from '../../greengrass/lib/log.js';
 import {
   type CertifiedKey,
@@ -40,6 +40,10 @@ export class CloudBench {
   readonly silent = new Set<string>();
   /** Filters that are refused. */
   readonly refused = new Set<string>();
+  /** Serves the connections instead of the broker. */
+  takeOver: ((socket: TLSSocket) => void) | undefined;
+  /** ALPN protocol of each connection. */
+  readonly protocols: Array<string | false | null> = [];
   broker: Aedes | undefined;
   #server: Server | undefined;
   #port = 0;
@@ -79,11 +83,14 @@ export class CloudBench {
       ca: this.ca.certificatePem,
       requestCert: true,
       rejectUnauthorized: true,
+      ALPNProtocols: ['x-amzn-mqtt-ca'],
     });
     server.on('secureConnection', (socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
-      broker.handle(socket);
+      this.protocols.push(socket.alpnProtocol);
+      if (this.takeOver) this.takeOver(socket);
+      else broker.handle(socket);
     });
     await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve));
     this.#port = (server.address() as AddressInfo).port;
@@ -110,7 +117,16 @@ export class CloudBench {
     this.broker?.publish(packet, () => undefined);
   }
 
-  connection(options: { caPem?: string; operationTimeoutS?: number; clientId?: string } = {}): IotConnection {
+  get port(): number {
+    return this.#port;
+  }
+
+  /** Certificate and key of the server, for a proxy that speaks TLS itself. */
+  get server(): CertifiedKey {
+    return this.identity;
+  }
+
+  connection(options: Partial<IotConnectionOptions> = {}): IotConnection {
     const connection = new IotConnection({
       host: 'localhost',
       port: this.#port,

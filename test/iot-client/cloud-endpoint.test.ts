@@ -1,10 +1,11 @@
 /** Target and source `cloud`, on a connection that does what the test says. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CloudConnection, CloudEndpoint } from '../../greengrass/core/iot-client/cloud-endpoint.js';
 import type { CloudHandler } from '../../greengrass/core/iot-client/connection.js';
-import type { SpoolSettings } from '../../greengrass/core/iot-client/spooler.js';
+import { PublishError } from '../../greengrass/core/iot-client/publish-error.js';
+import { DEFAULT_SPOOL, type SpoolSettings } from '../../greengrass/core/iot-client/spool-settings.js';
 import type { Message } from '../../greengrass/core/router/message.js';
 import { compileTable } from '../../greengrass/core/router/subscription-table.js';
 import { createLogger } from '../../greengrass/lib/log.js';
@@ -49,14 +50,19 @@ class ScriptedConnection implements CloudConnection {
 
   publish(topic: string, _payload: Buffer, qos: 0 | 1): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.attempts.push({ topic, qos, accept: resolve, reject: (reason) => reject(new Error(reason)) });
+      this.attempts.push({
+        topic,
+        qos,
+        accept: resolve,
+        reject: (reason) => reject(new PublishError('timeout', reason)),
+      });
       if (this.automatic) resolve();
     });
   }
 }
 
-const MEMORY: SpoolSettings = { storage: 'Memory', maxBytes: 1_000_000 };
-const FILE: SpoolSettings = { storage: 'FileSystem', maxBytes: 1_000_000 };
+const MEMORY: SpoolSettings = { ...DEFAULT_SPOOL, maxBytes: 1_000_000 };
+const FILE: SpoolSettings = { ...MEMORY, storage: 'FileSystem' };
 
 let root: string;
 let connection: ScriptedConnection;
@@ -76,9 +82,10 @@ afterEach(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
-function makeEndpoint(): CloudEndpoint {
+function makeEndpoint(window = 1): CloudEndpoint {
   return new CloudEndpoint({
     connection,
+    window,
     onMessage: (message) => received.push(message),
     writeDirectory: root,
     logger: createLogger({
@@ -96,7 +103,7 @@ const topics = () => connection.attempts.map(({ topic }) => topic);
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('messages for the cloud', () => {
-  it('go out one by one with QoS 1, each after the acknowledgement of the one before', async () => {
+  it('go out one by one with QoS 1, each after the acknowledgement of the one before (window of 1)', async () => {
     for (const topic of ['1', '2', '3']) expect(deliver(topic)).toBe(true);
     await turn();
     expect(topics()).toEqual(['1']);
@@ -120,6 +127,71 @@ describe('messages for the cloud', () => {
     connection.connect();
     await waitFor(() => endpoint.waiting.messages === 0);
     expect(topics()).toEqual(['1', '2', '3']);
+  });
+
+  it('go out several at once, and are removed by their own acknowledgements (window of 3)', async () => {
+    await endpoint.stop();
+    endpoint = makeEndpoint(3);
+    await endpoint.start();
+    for (const topic of ['1', '2', '3', '4', '5']) deliver(topic);
+    expect(topics()).toEqual(['1', '2', '3']);
+    connection.attempts[1]?.accept();
+    await waitFor(() => connection.attempts.length === 4);
+    expect([topics().at(-1), endpoint.waiting.messages]).toEqual(['4', 4]);
+    // One failure speaks for all that have no acknowledgement: they go again, in the old order, one at first.
+    connection.attempts[2]?.reject('gone');
+    await waitFor(() => connection.attempts.length === 5);
+    expect(topics().at(-1)).toBe('1');
+    connection.automatic = true;
+    connection.attempts[4]?.accept();
+    await waitFor(() => endpoint.waiting.messages === 0);
+    expect(topics()).toEqual(['1', '2', '3', '4', '1', '3', '4', '5']);
+  });
+
+  it('refuse new ones where the oldest are to be kept, and say so once', () => {
+    connection.connected = false;
+    endpoint.configure({ ...MEMORY, maxBytes: 262_144, full: 'keepOldest' });
+    const taken = Array.from({ length: 5 }, (_, n) => deliver(String(n), Buffer.alloc(100_000)));
+    expect(taken).toEqual([true, true, false, false, false]);
+    expect(endpoint.waiting).toMatchObject({ messages: 2, dropped: 3 });
+    const message = { source: 'lamp', topic: 't', payload: Buffer.alloc(100_000), qos: 0 } as const;
+    expect(endpoint.hasRoom(message, 1)).toBe(false);
+    expect(endpoint.hasRoom({ ...message, payload: Buffer.from('x') }, 1)).toBe(true);
+    // The group wants it so: who sent them is not kept waiting for ever.
+    expect(endpoint.settle()).toBe(true);
+    expect(lines.filter(({ level }) => level === 40)).toHaveLength(1);
+  });
+
+  it.each([
+    ['memory', MEMORY],
+    ['file', FILE],
+  ])('that waited longer than their subscription allows are not sent (%s)', async (_what, settings) => {
+    connection.connected = false;
+    endpoint.configure(settings);
+    const message = (topic: string) =>
+      ({ source: 'lamp', topic, payload: Buffer.from('x'), qos: 0 }) as const;
+    endpoint.deliver(message('short'), 'cloud', { ttlMs: 1 });
+    endpoint.deliver(message('long'), 'cloud', { ttlMs: 60_000 });
+    deliver('for ever');
+    const delivered = Date.now();
+    await waitFor(() => Date.now() > delivered + 1);
+    endpoint.settle();
+    connection.automatic = true;
+    connection.connect();
+    await waitFor(() => endpoint.waiting.messages === 0);
+    expect([topics(), endpoint.waiting.expired]).toEqual([['long', 'for ever'], 1]);
+  });
+
+  it('cost no attempt each while a new attempt is due later', async () => {
+    deliver('1');
+    connection.attempts[0]?.reject('gone');
+    await turn();
+    for (let n = 0; n < 1000; n++) deliver(`n${n}`);
+    await turn();
+    expect(connection.attempts).toHaveLength(1);
+    connection.automatic = true;
+    await waitFor(() => endpoint.waiting.messages === 0);
+    expect(connection.attempts).toHaveLength(1002);
   });
 
   it('are tried again, in order, after a failure', async () => {
@@ -153,10 +225,18 @@ describe('messages for the cloud', () => {
 
   it('drop the oldest where the queue is full, and say so once', async () => {
     connection.connected = false;
-    endpoint.configure({ storage: 'Memory', maxBytes: 262_144 });
+    endpoint.configure({ ...MEMORY, maxBytes: 262_144 });
     for (let n = 0; n < 10; n++) expect(deliver(String(n), Buffer.alloc(100_000))).toBe(true);
-    expect(endpoint.waiting).toEqual({ messages: 2, bytes: 200_002, dropped: 8 });
+    expect(endpoint.waiting).toEqual({
+      messages: 2,
+      bytes: 200_066,
+      dropped: 8,
+      refused: 0,
+      expired: 0,
+      unstored: 0,
+    });
     expect(lines.filter(({ level }) => level === 40)).toHaveLength(1);
+    expect(endpoint.settle()).toBe(true);
     connection.automatic = true;
     connection.connect();
     await waitFor(() => endpoint.waiting.messages === 0);
@@ -165,9 +245,9 @@ describe('messages for the cloud', () => {
 
   it('are refused before the start and after the stop', async () => {
     await endpoint.stop();
-    expect([deliver('1'), endpoint.health().healthy]).toEqual([false, false]);
+    expect([deliver('1'), endpoint.settle(), endpoint.health().healthy]).toEqual([false, false, false]);
     await endpoint.start();
-    expect([deliver('1'), endpoint.health().healthy]).toEqual([true, true]);
+    expect([deliver('1'), endpoint.settle(), endpoint.health().healthy]).toEqual([true, true, true]);
   });
 
   it('leave no timer behind when a publish fails after the stop', async () => {
@@ -184,6 +264,7 @@ describe('messages for the cloud', () => {
     endpoint.configure(FILE);
     deliver('1');
     deliver('2');
+    expect(endpoint.settle()).toBe(true);
     await endpoint.stop();
     endpoint = makeEndpoint();
     await endpoint.start();
@@ -197,6 +278,22 @@ describe('messages for the cloud', () => {
 });
 
 describe('new settings of the spooler', () => {
+  it('take up what an earlier run left in a file, also where the group has gone back to memory', async () => {
+    connection.connected = false;
+    endpoint.configure(FILE);
+    for (const topic of ['1', '2']) deliver(topic);
+    await endpoint.stop();
+    endpoint = makeEndpoint();
+    await endpoint.start();
+    deliver('3');
+    endpoint.configure(DEFAULT_SPOOL);
+    expect(existsSync(join(root, 'var', 'state', 'spooler.db'))).toBe(false);
+    connection.automatic = true;
+    connection.connect();
+    await waitFor(() => endpoint.waiting.messages === 0);
+    expect(topics()).toEqual(['1', '2', '3']);
+  });
+
   it.each<[string, SpoolSettings, SpoolSettings]>([
     ['memory to file', MEMORY, FILE],
     ['file to memory', FILE, MEMORY],
@@ -223,6 +320,7 @@ describe('new settings of the spooler', () => {
   ])('lose nothing and repeat nothing while a message is under way (%s)', async (_what, before, after) => {
     endpoint.configure(before);
     for (const topic of ['1', '2', '3', '4', '5']) deliver(topic);
+    endpoint.settle();
     for (const n of [0, 1]) {
       await waitFor(() => connection.attempts.length === n + 1);
       connection.attempts[n]?.accept();
@@ -238,7 +336,7 @@ describe('new settings of the spooler', () => {
   it('keep no more than the new bound', async () => {
     connection.connected = false;
     for (let n = 0; n < 6; n++) deliver(String(n), Buffer.alloc(100_000));
-    endpoint.configure({ storage: 'FileSystem', maxBytes: 262_144 });
+    endpoint.configure({ ...FILE, maxBytes: 262_144 });
     connection.automatic = true;
     connection.connect();
     await waitFor(() => endpoint.waiting.messages === 0);

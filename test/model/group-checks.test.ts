@@ -35,6 +35,12 @@ function group({ functions, subscriptions, resources, execution, cores }: Parts)
 const messages = (parts: Parts) => checkGroup(group(parts)).map(({ message }) => message);
 
 describe('a group document', () => {
+  it('with a subscription from the cloud to the cloud is refused: its messages would never come to rest', () => {
+    expect(
+      messages({ subscriptions: [{ Id: 's', Source: 'cloud', Subject: 'a', Target: 'cloud' }] }),
+    ).toEqual([expect.stringMatching(/^Subscription is a loop\. ID is 's'/)]);
+  });
+
   it('that is in order has no problems', () => {
     expect(
       messages({ subscriptions: [{ Id: 's', Source: THING('d1'), Subject: 'a/+', Target: FUNCTION }] }),

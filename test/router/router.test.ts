@@ -153,3 +153,33 @@ describe('a message without a route', () => {
     expect(JSON.stringify(lines)).not.toMatch(/hush|payload/);
   });
 });
+
+describe('a message to all or none (queueFullPolicy AllOrError)', () => {
+  /** Takes what it has room for, as queues do that share a bound. */
+  class Queue extends Inbox {
+    room = 2;
+
+    hasRoom(_message: Message, count: number): boolean {
+      return count <= this.room;
+    }
+  }
+
+  it('goes to no target where one of the queues has not room for it', () => {
+    const { router } = makeRouter();
+    const [queue, other] = [new Queue(), new Inbox()];
+    for (const target of ['f1', 'f2', 'f3']) router.register(target, queue);
+    router.register('other', other);
+    const route = (...targets: string[]) => {
+      router.swap(compileTable(targets.map((Target) => ({ Source: 'lamp', Subject: 't', Target }))));
+      return router.routeToAllOrNone(message('lamp', 't'));
+    };
+    expect(route('other', 'f1', 'f2')).toBe(true);
+    expect([queue.got.length, other.got.length]).toEqual([2, 1]);
+    expect(route('other', 'f1', 'f2', 'f3')).toBe(false);
+    expect([queue.got.length, other.got.length]).toEqual([2, 1]);
+    // A device that is away, and a target that is not there, are no full queues.
+    other.full = true;
+    expect(route('other', 'nobody')).toBe(true);
+    expect(router.routeToAllOrNone(message('lamp', 'no/route'))).toBe(true);
+  });
+});

@@ -3,6 +3,7 @@
  * same function: it does what the event's `do` says and publishes the outcome on `out`.
  */
 import type { DeployedFunction } from '../../greengrass/core/lambda/deployed-function.js';
+import { answersFor, payloadOf, type Request, TABLE, withoutTimes } from '../shadow/conformance-table.js';
 import { arnOf, type FunctionBench, startFunctions } from '../support/functions.js';
 import { waitFor } from '../support/wait-for.js';
 
@@ -85,6 +86,23 @@ export function describeSdk(language: SdkLanguage, describeIt: typeof describe):
       const answer = await ask({ do: 'getShadow', thing: 'nobody' });
       if (language.shadowErrors === 'raised') expect(String(answer.error)).toMatch(/404.*No shadow exists/);
       else expect(answer.result).toMatchObject({ code: 404 });
+    });
+
+    const rows = TABLE.filter(({ mqttOnly }) => !mqttOnly).map(
+      (row, index) => [row.rule, row, index] as const,
+    );
+    it.each(rows)('of shadows: %s', async (_rule, row, index) => {
+      const thing = `row-${index}`;
+      const run = ({ operation, ...request }: Request) => {
+        const payload = payloadOf({ operation, ...request });
+        return ask({ do: `${operation}Shadow`, thing, ...(operation === 'update' ? { payload } : {}) });
+      };
+      for (const request of row.given) await run(request);
+      const { result, error } = await run(row.request);
+      const body = answersFor(row, thing)[0]?.body as { code?: number };
+      if (body.code !== undefined && language.shadowErrors === 'raised') {
+        expect(String(error)).toContain(String(body.code));
+      } else expect(withoutTimes(result)).toEqual(body);
     });
 
     it('invokes another function and gets its result', async () => {

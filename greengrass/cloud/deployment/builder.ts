@@ -13,6 +13,7 @@ import {
 import { execution, functionEnvironment } from '../../model/function-config.js';
 import { type GroupDocument, type GroupFunction, groupDocument } from '../../model/group.js';
 import { checkGroup, type GroupProblem } from '../../model/group-checks.js';
+import { type ShadowSyncMember, shadowSyncMemberOf } from '../../model/shadow-sync.js';
 import type { SecretSource, SecretValue } from '../store/secret-source.js';
 import type { DefinitionKind, LambdaVersion, Store } from '../store/store.js';
 
@@ -160,7 +161,10 @@ export class GroupBuilder {
         message: `Connector ${ConnectorArn} is not available on this service`,
       });
     }
-    await this.#checkMembers([...coreList, ...deviceList], problems);
+    const active = await this.#checkMembers([...coreList, ...deviceList], problems);
+    // Newest first; none before the first certificate of a server was asked for.
+    const [authority] = await this.options.store.authorities.list(input.groupId);
+    const shadowSync = await this.#shadowSync([...coreList, ...deviceList], problems);
     const resolved = new Map<string, string>();
     const lambdas: GroupFunction[] = [];
     for (const entry of functions?.Functions ?? []) {
@@ -183,6 +187,7 @@ export class GroupBuilder {
       Region: this.options.region,
       Cores: coreList.map(toMember),
       Devices: deviceList.map(toMember),
+      ...(authority === undefined ? {} : { GroupCertificateAuthorityId: authority.authorityId }),
       GroupDefinitions: {
         Resources: {
           ref: null,
@@ -201,12 +206,12 @@ export class GroupBuilder {
         Logging: { Content: loggers && loggers.Loggers.length > 0 ? loggers.Loggers : DEFAULT_LOGGERS },
         ShadowSync: {
           ref: null,
-          Content: [...coreList, ...deviceList]
-            .filter((m) => m.SyncShadow)
-            .map(({ ThingArn }) => ({ thingArn: ThingArn })),
+          Content: shadowSync,
         },
         ClientCertFingerprints: {
-          Content: deviceList.flatMap((device) => certificateIdOfArn(device.CertificateArn) ?? []),
+          Content: deviceList
+            .filter(({ CertificateArn }) => active.has(CertificateArn))
+            .flatMap(({ CertificateArn }) => certificateIdOfArn(CertificateArn) ?? []),
         },
         ...(functions?.DefaultConfig?.Execution
           ? { DefaultFunctionExecution: functions.DefaultConfig.Execution }
@@ -303,11 +308,28 @@ export class GroupBuilder {
     return this.#content(kind, match[2] as string, match[3] as string, problems);
   }
 
+  /** How the shadows of each thing are synced: SyncShadow, and attributes of the thing for what V1's API has no member for. */
+  async #shadowSync(
+    members: ReadonlyArray<z.output<typeof member>>,
+    problems: GroupProblem[],
+  ): Promise<ShadowSyncMember[]> {
+    const synced: ShadowSyncMember[] = [];
+    for (const { ThingArn } of members.filter(({ SyncShadow }) => SyncShadow)) {
+      const thing = await this.options.store.things.find(thingNameOf(ThingArn) ?? '');
+      const made = shadowSyncMemberOf(ThingArn, thing?.attributes ?? {});
+      if ('problem' in made) problems.push({ code: 'GROUP_DEFINITION_ERROR', message: made.problem });
+      else synced.push(made);
+    }
+    return synced;
+  }
+
+  /** Answers the ARNs of the certificates that are ACTIVE; devices with another one are not let in. */
   async #checkMembers(
     members: ReadonlyArray<z.output<typeof member>>,
     problems: GroupProblem[],
-  ): Promise<void> {
+  ): Promise<Set<string>> {
     const { store } = this.options;
+    const active = new Set<string>();
     for (const { ThingArn, CertificateArn } of members) {
       const thing = await store.things.find(thingNameOf(ThingArn) ?? '');
       if (thing?.thingArn !== ThingArn) {
@@ -320,7 +342,9 @@ export class GroupBuilder {
           message: `Certificate ${CertificateArn} of thing ${ThingArn} does not exist`,
         });
       }
+      if (certificate?.status === 'ACTIVE') active.add(CertificateArn);
     }
+    return active;
   }
 
   async #function(

@@ -8,6 +8,7 @@ import type { GroupMember } from '../../model/group.js';
 /** The devices of a group, by certificate. Immutable. */
 export class DeviceList {
   readonly #byCertificate = new Map<string, Map<string, string>>();
+  readonly #thingNames = new Set<string>();
 
   constructor(devices: readonly GroupMember[]) {
     for (const { thingArn, certArn } of devices) {
@@ -17,12 +18,18 @@ export class DeviceList {
       const things = this.#byCertificate.get(certificateId) ?? new Map<string, string>();
       things.set(thingName, thingArn);
       this.#byCertificate.set(certificateId, things);
+      this.#thingNames.add(thingName);
     }
   }
 
   /** True where the certificate belongs to some device of the group. */
   knows(certificateId: string): boolean {
     return this.#byCertificate.has(certificateId);
+  }
+
+  /** True where some device of the group has this name. */
+  has(thingName: string): boolean {
+    return this.#thingNames.has(thingName);
   }
 
   /** ARN of the device that this certificate and client id speak for, or undefined. */

@@ -4,23 +4,24 @@
  */
 import { isReserved, MAX_MESSAGE_BYTES, parseShadowTopic, topicProblem } from '../../model/topic.js';
 
-/** Why this publish ends the connection, or undefined. MQTT 3.1.1 has no other way to refuse one. */
-export function publishProblem(packet: {
-  topic: string;
-  qos: number;
-  payload: { length: number };
-}): string | undefined {
-  if (packet.qos === 2) return 'QoS 2 is not supported';
-  if (packet.payload.length > MAX_MESSAGE_BYTES) {
-    return `a message of ${packet.payload.length} bytes is more than the limit of ${MAX_MESSAGE_BYTES}`;
-  }
-  const problem = topicProblem(packet.topic);
+/** Why no device may publish to the topic, or undefined. */
+export function publishTopicProblem(topic: string): string | undefined {
+  const problem = topicProblem(topic);
   if (problem) return problem;
-  if (!isReserved(packet.topic)) return undefined;
-  const shadow = parseShadowTopic(packet.topic);
+  if (!isReserved(topic)) return undefined;
+  const shadow = parseShadowTopic(topic);
   return shadow && shadow.kind === undefined
     ? undefined
     : 'topics that start with $ are reserved; only requests to shadows may be published there';
+}
+
+/** Why a publish with this QoS and size ends the connection, or undefined. MQTT 3.1.1 has no other way to refuse one. */
+export function publishProblem(qos: number, payloadBytes: number): string | undefined {
+  if (qos === 2) return 'QoS 2 is not supported';
+  if (payloadBytes > MAX_MESSAGE_BYTES) {
+    return `a message of ${payloadBytes} bytes is more than the limit of ${MAX_MESSAGE_BYTES}`;
+  }
+  return undefined;
 }
 
 /** QoS that a SUBSCRIBE is granted: at most 1, V1 and AWS IoT know no QoS 2. */

@@ -1,7 +1,7 @@
 /**
  * The certificate of the local MQTT server (V1's GGDeviceCertificateManager): a key made here, signed by the group CA in
  * the cloud, kept under `var/state/server`, so that the server starts without the cloud. Renewed in the last quarter of
- * its life, and when the group or the hosts change.
+ * its life, and when the group, its CA or the hosts change.
  */
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
@@ -10,6 +10,7 @@ import { writeFileAtomic } from '../../lib/atomic-file.js';
 import { checkJson, z } from '../../lib/check.js';
 import type { Logger } from '../../lib/log.js';
 import {
+  certificateId,
   createCertificateRequest,
   createKeyPair,
   expiryOf,
@@ -47,6 +48,7 @@ export class ServerCertificate implements Component {
   readonly #folder: string;
   readonly #listeners = new Set<() => void>();
   #wanted: { groupId: string; hosts: string[] } | undefined;
+  #authorityId: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #renewing: Promise<void> | undefined;
 
@@ -93,9 +95,13 @@ export class ServerCertificate implements Component {
     }
   }
 
-  /** Makes sure that a certificate for this group and these hosts is there. Rejects where the cloud can't be asked. */
-  async ensure(groupId: string, hosts: readonly string[]): Promise<void> {
+  /**
+   * Makes sure that a certificate for this group and these hosts is there, signed by the named CA where one is named.
+   * Rejects where the cloud can't be asked.
+   */
+  async ensure(groupId: string, hosts: readonly string[], authorityId?: string): Promise<void> {
     this.#wanted = { groupId, hosts: [...hosts].sort() };
+    this.#authorityId = authorityId;
     if (this.#isDue()) await this.#renew();
   }
 
@@ -110,6 +116,7 @@ export class ServerCertificate implements Component {
     const was = this.#madeFor();
     if (!stored || !was || !this.#wanted) return true;
     if (was.groupId !== this.#wanted.groupId) return true;
+    if (this.#authorityId !== undefined && certificateId(stored.caPem) !== this.#authorityId) return true;
     if (this.#wanted.hosts.some((host) => !was.hosts.includes(host))) return true;
     const expiry = expiryOf(stored.certPem).getTime();
     const issued = Date.parse(was.issuedAt);

@@ -8,41 +8,24 @@
  * Until commit the old group is the one on disk, and any failure leaves it running. A notice that comes meanwhile waits;
  * of several only the newest is run.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
-import { checkJson } from '../../lib/check.js';
-import type { Logger } from '../../lib/log.js';
 import type { DeploymentNotice, DeploymentReport, DeploymentStage } from '../../model/deployment.js';
-import { type GroupDocument, groupDocument } from '../../model/group.js';
-import { checkGroup, userFunctions } from '../../model/group-checks.js';
 import type { Component, Health } from '../component.js';
 import { DeploymentError } from '../errors.js';
-import type { ServiceClient } from '../service-client.js';
-import type { ArtifactStore } from './artifact-store.js';
 import type { CloudLink } from './cloud-link.js';
-import type { DeploymentMark, GroupStore } from './group-store.js';
+import { DeploymentRun, type DeploymentRunOptions } from './deployment-run.js';
+import type { DeploymentMark } from './group-store.js';
 import { type Notification, watchNotices } from './notification.js';
 import { StatusReporter } from './status-reporter.js';
+import { passed, reached } from './steps.js';
 
-/** A swap that took place and can still be undone. */
-export interface Swap {
-  health(): Promise<void>;
-  commit(): Promise<void>;
-  rollback(): Promise<void>;
-}
-
-export interface DeploymentAgentOptions {
+export interface DeploymentAgentOptions extends DeploymentRunOptions {
   readonly thingName: string;
   readonly writeDirectory: string;
   readonly link: CloudLink;
-  readonly service: Pick<ServiceClient, 'groupDocument' | 'downloadArtifact'>;
-  readonly groupStore: GroupStore;
-  readonly artifacts: ArtifactStore;
-  /** Puts the group in place of the one that runs; throws DeploymentError with the old one running. */
-  readonly swap: (group: GroupDocument, codeFolders: ReadonlyMap<string, string>) => Promise<Swap>;
-  /** Stops all functions and deletes what V1's reset deletes (user logs, shadows, server certificate). */
-  readonly reset: () => Promise<void>;
-  readonly logger: Logger;
 }
+
+/** The reason with which the core's stop ends a wait. */
+const STOPPING = new Error('the core is stopping');
 
 /**
  * Longest reason that is reported, in characters: it goes into the shadow twice, and a shadow of AWS IoT holds 8 KB.
@@ -54,33 +37,41 @@ export class DeploymentAgent implements Component {
   readonly name = 'GGDeploymentAgent';
   readonly #options: DeploymentAgentOptions;
   readonly #reporter: StatusReporter;
+  readonly #run: DeploymentRun;
   #current: DeploymentNotice | undefined;
   #next: DeploymentNotice | undefined;
   #running: Promise<void> | undefined;
   #stopped = true;
+  /** Ends the running deployment's wait for the cloud. */
+  #wait = new AbortController();
   /** How the deployment ended that this core dealt with last. */
   #done: DeploymentReport | undefined;
 
   constructor(options: DeploymentAgentOptions) {
     this.#options = options;
     this.#reporter = new StatusReporter(options);
+    this.#run = new DeploymentRun(options);
   }
 
   async start(): Promise<void> {
-    const { groupStore, thingName, link, logger } = this.#options;
+    const { thingName, link, logger } = this.#options;
     this.#stopped = false;
     this.#reporter.start();
-    const deployed = groupStore.deployed();
+    const deployed = this.#deployed();
     const committed =
       deployed && ({ deploymentId: deployed.deploymentId, status: 'Success', stage: 'commit' } as const);
     this.#done = this.#reporter.pending ?? committed;
     watchNotices(thingName, link, logger, (notification) => this.#notified(notification));
   }
 
-  /** A deployment under way comes to its end first: a half-swapped group is nobody's friend. */
+  /**
+   * A deployment that has begun to change the core comes to its end first: a half-swapped group is nobody's friend. One
+   * that still fetches is broken off, and run after the next start.
+   */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#next = undefined;
+    this.#wait.abort(STOPPING);
     await this.#running;
   }
 
@@ -88,15 +79,34 @@ export class DeploymentAgent implements Component {
     return { healthy: true };
   }
 
+  #deployed(): DeploymentMark | undefined {
+    try {
+      return this.#options.groupStore.deployed();
+    } catch (error) {
+      this.#options.logger.error(
+        { reason: (error as Error).message },
+        'Which deployment the group came with is not known.',
+      );
+      return undefined;
+    }
+  }
+
   #notified({ notice, finished }: Notification): void {
     const { deploymentId } = notice;
-    if (this.#stopped || deploymentId === this.#current?.deploymentId || deploymentId === finished) return;
+    if (this.#stopped || deploymentId === this.#current?.deploymentId) return;
+    // Nothing is to be done: what a power cut left of a deployment at its end can go.
+    if (!this.#running && [finished, this.#done?.deploymentId].includes(deploymentId)) this.#run.tidy();
+    if (deploymentId === finished) return;
     if (deploymentId === this.#done?.deploymentId) {
       // It was dealt with, but the cloud does not know: a power cut came between the commit and the report.
       if (!this.#reporter.pending) this.#reporter.report(this.#done);
       return;
     }
     this.#next = notice;
+    // What has touched nothing yet makes way at once: it may be waiting for a line that is down.
+    this.#wait.abort(
+      new DeploymentError('Superseded', `deployment ${deploymentId}, which is newer, took its place`),
+    );
     this.#running ??= this.#work().finally(() => {
       this.#running = undefined;
     });
@@ -105,9 +115,13 @@ export class DeploymentAgent implements Component {
   async #work(): Promise<void> {
     for (let notice = this.#take(); notice; notice = this.#take()) {
       this.#current = notice;
-      this.#done = await this.#deal(notice);
+      this.#wait = new AbortController();
+      const report = await this.#deal(notice);
       this.#current = undefined;
-      this.#reporter.report(this.#done);
+      if (report === undefined) return;
+      this.#done = report;
+      this.#reporter.report(report);
+      passed('reported');
     }
   }
 
@@ -117,8 +131,8 @@ export class DeploymentAgent implements Component {
     return notice;
   }
 
-  /** Runs the deployment and answers its final report. Never throws. */
-  async #deal(notice: DeploymentNotice): Promise<DeploymentReport> {
+  /** Runs the deployment and answers its final report, or undefined where the core's stop broke it off. Never throws. */
+  async #deal(notice: DeploymentNotice): Promise<DeploymentReport | undefined> {
     const { deploymentId, deploymentType, groupId } = notice;
     const { logger } = this.#options;
     const facts = { deploymentId, deploymentType, groupId };
@@ -129,11 +143,16 @@ export class DeploymentAgent implements Component {
       this.#reporter.report({ deploymentId, status: 'InProgress', stage });
     };
     try {
-      if (notice.groupVersionId === undefined) await this.#reset(notice, enter);
-      else await this.#deploy(notice, enter);
+      await reached('notice');
+      if (notice.groupVersionId === undefined) await this.#run.reset(notice, enter);
+      else await this.#run.deploy(notice, enter, this.#wait.signal);
       logger.info(facts, 'Deployment succeeded.');
       return { deploymentId, status: 'Success', stage };
     } catch (error) {
+      if (error === STOPPING) {
+        logger.info({ ...facts, stage }, 'Deployment was broken off; it is run after the next start.');
+        return undefined;
+      }
       const { message } = error as Error;
       const failedAt = error instanceof DeploymentError ? error.stage : stage;
       const code = error instanceof DeploymentError ? error.code : 'InternalError';
@@ -150,100 +169,5 @@ export class DeploymentAgent implements Component {
         errorDetails: [{ DetailedErrorCode: code, DetailedErrorMessage: reason }],
       };
     }
-  }
-
-  async #deploy(notice: DeploymentNotice, enter: (stage: DeploymentStage) => void): Promise<void> {
-    const { artifacts, swap, service, groupStore, logger } = this.#options;
-    const { groupId, deploymentId } = notice;
-    enter('document');
-    const { bytes, group } = await this.#document(notice);
-    enter('artifacts');
-    const codeFolders = new Map<string, string>();
-    for (const groupFunction of userFunctions(group)) {
-      const folder = await artifacts.ensure(groupFunction, (digest, file) =>
-        service.downloadArtifact(groupId, deploymentId, digest, file),
-      );
-      codeFolders.set(groupFunction.FunctionArn, folder);
-    }
-    enter('checks');
-    const problems = checkGroup(group);
-    if (problems.length > 0) {
-      const texts = problems.map(({ message }) => message).join('; ');
-      throw new DeploymentError(
-        'GroupConfigInvalid',
-        `Error while processing. group config is invalid: ${texts}`,
-      );
-    }
-    enter('prepare');
-    const swapped = await swap(group, codeFolders);
-    try {
-      enter('health');
-      await swapped.health();
-      enter('commit');
-      commit(groupStore, bytes, { deploymentId, groupId });
-    } catch (error) {
-      await swapped.rollback();
-      throw error;
-    }
-    await swapped.commit();
-    try {
-      artifacts.sweep([...codeFolders.keys()]);
-    } catch (error) {
-      // The group runs; old code on the disk can be swept with the next deployment.
-      logger.warn({ reason: (error as Error).message }, 'Old code could not be swept.');
-    }
-  }
-
-  async #document(notice: DeploymentNotice): Promise<{ bytes: Buffer; group: GroupDocument }> {
-    const { groupId, deploymentId, documentSha256 } = notice;
-    let bytes: Buffer;
-    try {
-      bytes = await this.#options.service.groupDocument(groupId, deploymentId);
-    } catch (error) {
-      throw new DeploymentError(
-        'DocumentDownloadFailed',
-        `unable to execute download step in deployment. error while downloading: error while downloading the Group definition file: ${(error as Error).message}`,
-        { cause: error },
-      );
-    }
-    const digest = createHash('sha256').update(bytes).digest();
-    if (documentSha256 === undefined || !timingSafeEqual(digest, Buffer.from(documentSha256, 'hex'))) {
-      throw new DeploymentError(
-        'DocumentDigestMismatch',
-        `the group document does not have the digest that the notice names: SHA-256 is ${digest.toString('hex')}, but must be ${documentSha256}`,
-      );
-    }
-    try {
-      return { bytes, group: checkJson(groupDocument, bytes.toString('utf8'), 'group document') };
-    } catch (error) {
-      throw new DeploymentError(
-        'DocumentInvalid',
-        `unable to execute download step in deployment. error while processing: unable to load the group file downloaded: ${(error as Error).message}`,
-        { cause: error },
-      );
-    }
-  }
-
-  async #reset(
-    { deploymentId, groupId }: DeploymentNotice,
-    enter: (stage: DeploymentStage) => void,
-  ): Promise<void> {
-    enter('swap');
-    await this.#options.reset();
-    enter('commit');
-    this.#options.groupStore.reset({ deploymentId, groupId });
-    this.#options.artifacts.sweep([]);
-  }
-}
-
-function commit(groupStore: GroupStore, document: Buffer, mark: DeploymentMark): void {
-  try {
-    groupStore.commit(document, mark);
-  } catch (error) {
-    throw new DeploymentError(
-      'CommitFailed',
-      `the group could not be written to the disk: ${(error as Error).message}`,
-      { cause: error },
-    );
   }
 }

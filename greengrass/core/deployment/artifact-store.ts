@@ -1,7 +1,8 @@
 /**
- * Code of functions on the core: zips by digest while they come in, unpacked at V1's place
- * (`deployment/lambda/<function ARN with version>`). Beside each folder stands the digest that it was made from, written
- * last, so that a folder without one is known to be half done.
+ * Code of functions on the core, by digest: `deployment/code/<SHA-256>` holds what the zip with that digest held, unpacked
+ * once and never changed, so that versions share it and a deployment that fails has touched nothing. At V1's place,
+ * `deployment/lambda/<function ARN with version>`, stands a link to it. (Runtimes could not use that path itself: its
+ * colons separate entries in PYTHONPATH and NODE_PATH.)
  */
 import { createHash } from 'node:crypto';
 import {
@@ -10,73 +11,145 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
-  readFileSync,
+  renameSync,
   rmSync,
+  statSync,
+  symlinkSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { writeFileAtomic } from '../../lib/atomic-file.js';
 import { parseFunctionArn } from '../../model/arn.js';
 import { EXECUTABLE_RUNTIME } from '../../model/function-config.js';
 import type { GroupFunction } from '../../model/group.js';
 import { DeploymentError } from '../errors.js';
-import { UNZIP_LIMITS, type UnzipLimits, unzip } from './unzip.js';
+import { diskFull, type FreeBytes, freeBytes, isDiskFull, requireSpace } from './disk-space.js';
+import { reached } from './steps.js';
+import { UNZIP_LIMITS, type UnzipLimits, unpackedBytes, unzip } from './unzip.js';
 
 /** Fetches an artifact into a file, going on behind what the file holds. */
 export type Fetch = (sha256Hex: string, file: string) => Promise<void>;
 
 const DIGEST = /^[0-9a-f]{64}$/;
 
+export interface ArtifactLimits {
+  readonly unzip?: UnzipLimits;
+  readonly freeBytes?: FreeBytes;
+}
+
 export class ArtifactStore {
+  readonly #folder: string;
   readonly #codeFolder: string;
+  readonly #linkFolder: string;
   readonly #zipFolder: string;
+  readonly #unzip: UnzipLimits;
+  readonly #freeBytes: FreeBytes;
 
   /** `writeDirectory`: `<root>/ggc` by default. */
-  constructor(
-    writeDirectory: string,
-    private readonly limits: UnzipLimits = UNZIP_LIMITS,
-  ) {
-    this.#codeFolder = join(writeDirectory, 'deployment', 'lambda');
-    this.#zipFolder = join(writeDirectory, 'deployment', 'artifacts');
+  constructor(writeDirectory: string, limits: ArtifactLimits = {}) {
+    this.#folder = join(writeDirectory, 'deployment');
+    this.#codeFolder = join(this.#folder, 'code');
+    this.#linkFolder = join(this.#folder, 'lambda');
+    this.#zipFolder = join(this.#folder, 'artifacts');
+    this.#unzip = limits.unzip ?? UNZIP_LIMITS;
+    this.#freeBytes = limits.freeBytes ?? freeBytes;
   }
 
-  /** Folder of the function's code, present or not. */
-  folderOf(functionArn: string): string {
-    return join(this.#codeFolder, functionArn);
+  /** Folder of the function's code, present or not. Throws DeploymentError where the function names no code. */
+  folderOf(groupFunction: GroupFunction): string {
+    return join(this.#codeFolder, digestOf(groupFunction));
   }
 
-  /** Makes the function's code present and proven; fetches only what is missing. Answers its folder. */
-  async ensure(groupFunction: GroupFunction, fetch: Fetch): Promise<string> {
-    const { FunctionArn: arn } = groupFunction;
-    const digest = digestOf(groupFunction);
-    const folder = this.folderOf(arn);
-    if (this.#unpackedDigest(arn) === digest && existsSync(folder)) return folder;
-    const zip = await this.#fetchZip(arn, digest, fetch);
-    rmSync(this.#markOf(arn), { force: true });
-    await unzip(zip, folder, arn, this.limits);
-    makeExecutable(groupFunction, folder);
-    writeFileAtomic(this.#markOf(arn), digest);
-    rmSync(zip, { force: true });
-    return folder;
+  /** Code that would have to be fetched for these functions, in bytes of zips as far as the document tells. */
+  missing(functions: readonly GroupFunction[]): {
+    readonly functions: GroupFunction[];
+    readonly bytes: number;
+  } {
+    const byDigest = new Map(functions.map((f) => [digestOf(f), f]));
+    const absent = [...byDigest].filter(([digest]) => !existsSync(join(this.#codeFolder, digest)));
+    const size = (f: GroupFunction) => f.DeploymentConfiguration.CodeSize ?? 0;
+    return {
+      functions: absent.map(([, groupFunction]) => groupFunction),
+      bytes: absent.reduce((sum, [digest, f]) => sum + Math.max(0, size(f) - this.#fetched(digest)), 0),
+    };
   }
 
-  /** Deletes code that none of the functions refers to, and what broken-off downloads left. */
-  sweep(keep: readonly string[]): void {
-    const kept = new Set(keep.flatMap((arn) => [arn, `${arn}.sha256`]));
-    for (const name of listFolder(this.#codeFolder)) {
-      if (!kept.has(name)) rmSync(join(this.#codeFolder, name), { recursive: true, force: true });
+  /**
+   * Makes the code of all functions present and proven; fetches only what is missing. Answers the folders by function ARN.
+   * Throws DeploymentError, before anything is fetched where the disk has no room for it.
+   */
+  async ensure(functions: readonly GroupFunction[], fetch: Fetch): Promise<Map<string, string>> {
+    const { functions: absent, bytes } = this.missing(functions);
+    if (absent.length > 0) {
+      // What comes out of a zip is hardly ever less than what is in it.
+      const unpacked = absent.reduce((sum, f) => sum + (f.DeploymentConfiguration.CodeSize ?? 0), 0);
+      this.#requireSpace(bytes + unpacked, `the code of ${absent.length} function(s)`);
     }
-    rmSync(this.#zipFolder, { recursive: true, force: true });
+    this.#openFolder();
+    for (const groupFunction of absent) await this.#obtain(groupFunction, fetch);
+    const folders = new Map<string, string>();
+    for (const groupFunction of functions) {
+      const folder = this.folderOf(groupFunction);
+      makeExecutable(groupFunction, folder);
+      folders.set(groupFunction.FunctionArn, folder);
+    }
+    return folders;
+  }
+
+  /** Points V1's places at the code of these functions, and at no other. */
+  link(functions: readonly GroupFunction[]): void {
+    mkdirSync(this.#linkFolder, { recursive: true, mode: 0o755 });
+    const kept = new Set(functions.map(({ FunctionArn }) => FunctionArn));
+    for (const name of listFolder(this.#linkFolder)) {
+      if (!kept.has(name)) rmSync(join(this.#linkFolder, name), { recursive: true, force: true });
+    }
+    for (const groupFunction of functions) {
+      const link = join(this.#linkFolder, groupFunction.FunctionArn);
+      const temporary = `${link}.new`;
+      rmSync(temporary, { recursive: true, force: true });
+      symlinkSync(join('..', 'code', digestOf(groupFunction)), temporary);
+      renameSync(temporary, link);
+    }
+  }
+
+  /** Deletes code and downloads that none of the functions refers to, and what was half done. */
+  sweep(functions: readonly GroupFunction[]): void {
+    const digests = new Set(functions.map(digestOf));
+    for (const name of listFolder(this.#codeFolder)) {
+      if (!digests.has(name)) rmSync(join(this.#codeFolder, name), { recursive: true, force: true });
+    }
+    for (const name of listFolder(this.#zipFolder)) {
+      const digest = name.replace(/\.zip$/, '');
+      const isOpen = digests.has(digest) && !existsSync(join(this.#codeFolder, digest));
+      if (!isOpen) rmSync(join(this.#zipFolder, name), { recursive: true, force: true });
+    }
+  }
+
+  /** Functions without a container walk through it to their code, whoever made it. */
+  #openFolder(): void {
+    mkdirSync(this.#folder, { recursive: true, mode: 0o755 });
+    const { mode } = statSync(this.#folder);
+    if ((mode & 0o055) !== 0o055) chmodSync(this.#folder, mode | 0o755);
+  }
+
+  async #obtain(groupFunction: GroupFunction, fetch: Fetch): Promise<void> {
+    const { FunctionArn: arn } = groupFunction;
+    const zip = await this.#fetchZip(arn, digestOf(groupFunction), fetch);
+    await reached('artifact-fetched');
+    this.#requireSpace(await unpackedBytes(zip, arn, this.#unzip), `the unpacked code of ${arn}`);
+    await unzip(zip, this.folderOf(groupFunction), arn, this.#unzip);
+    await reached('artifact-unpacked');
+    rmSync(zip, { force: true });
   }
 
   async #fetchZip(arn: string, digest: string, fetch: Fetch): Promise<string> {
     mkdirSync(this.#zipFolder, { recursive: true, mode: 0o700 });
-    const zip = join(this.#zipFolder, `${digest}.zip`);
+    const zip = this.#zipOf(digest);
     // A file that went wrong on its way (a torn tail after a power cut) is fetched once more from its start.
     for (const attempt of [1, 2]) {
       try {
         await fetch(digest, zip);
       } catch (error) {
+        if (isDiskFull(error)) throw diskFull(`the code of ${arn} was fetched`, error);
         throw new DeploymentError(
           'ArtifactDownloadFailed',
           `unable to execute download step in deployment. error while downloading: the code of ${arn}: ${(error as Error).message}`,
@@ -96,22 +169,22 @@ export class ArtifactStore {
     return zip;
   }
 
-  #markOf(arn: string): string {
-    return join(this.#codeFolder, `${arn}.sha256`);
+  #requireSpace(bytes: number, what: string): void {
+    requireSpace(this.#folder, bytes, what, this.#freeBytes);
   }
 
-  #unpackedDigest(arn: string): string | undefined {
-    try {
-      return readFileSync(this.#markOf(arn), 'utf8');
-    } catch {
-      return undefined;
-    }
+  #zipOf(digest: string): string {
+    return join(this.#zipFolder, `${digest}.zip`);
+  }
+
+  #fetched(digest: string): number {
+    return statSync(this.#zipOf(digest), { throwIfNoEntry: false })?.size ?? 0;
   }
 }
 
 /** The zip's SHA-256 in hex: the last part of the artifact's ARN, which must agree with CodeSha256. */
 function digestOf({ FunctionArn: arn, ArtifactArn, DeploymentConfiguration }: GroupFunction): string {
-  // It becomes the name of a folder, before the checks of the group have seen it.
+  // The ARN becomes the name of a link, before the checks of the group have seen it.
   if (parseFunctionArn(arn) === undefined) {
     throw new DeploymentError(
       'DocumentInvalid',

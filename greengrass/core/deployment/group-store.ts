@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { writeFileAtomic } from '../../lib/atomic-file.js';
 import { checkJson, z } from '../../lib/check.js';
 import { EMPTY_GROUP, type GroupDocument, groupDocument } from '../../model/group.js';
+import { passed } from './steps.js';
 
 const deploymentMark = z.object({ deploymentId: z.string(), groupId: z.string() });
 export type DeploymentMark = z.output<typeof deploymentMark>;
@@ -38,20 +39,31 @@ export class GroupStore {
     }
   }
 
-  /** The deployment that the group came with, where there was one. */
+  /** The deployment that the group came with, where there was one. Throws where its file is broken. */
   deployed(): DeploymentMark | undefined {
     const text = readOptional(this.#mark);
-    return text === undefined ? undefined : checkJson(deploymentMark, text, this.#mark);
+    if (text === undefined) return undefined;
+    try {
+      return checkJson(deploymentMark, text, this.#mark);
+    } catch (error) {
+      throw new Error(
+        `${(error as Error).message}. Nothing has to be done: the newest deployment is run once more and writes it anew.`,
+        { cause: error },
+      );
+    }
   }
 
   /** Makes `document` the group to run. The one before is kept beside it; where this throws, it still is the group. */
   commit(document: Uint8Array, mark: DeploymentMark): void {
     const before = readOptional(this.#file);
     if (before !== undefined) writeFileAtomic(this.#previous, before, 0o600);
+    passed('commit-kept-previous');
     writeFileAtomic(this.#file, document, 0o600);
+    passed('commit-group-written');
     try {
       // Behind the group: a cut in between makes the deployment run once more, which changes nothing.
       writeFileAtomic(this.#mark, JSON.stringify(mark), 0o600);
+      passed('commit-mark-written');
     } catch (error) {
       // The deployment will be told as failed: the next start must not run its group.
       if (before === undefined) rmSync(this.#file, { force: true });

@@ -7,7 +7,9 @@ import { dirname, join } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type Entry, open, type ZipFile } from 'yauzl';
+import { syncFileSystemOf } from '../../lib/sync-file-system.js';
 import { DeploymentError } from '../errors.js';
+import { diskFull, isDiskFull } from './disk-space.js';
 
 export interface UnzipLimits {
   readonly maxEntries: number;
@@ -27,12 +29,32 @@ export async function unzip(zip: string, folder: string, name: string, limits = 
   const temporary = mkdtempSync(join(dirname(folder), '.unzip-'));
   try {
     await extract(zip, temporary, name, limits);
+    // The name says "complete": after a power cut no file behind it may be empty.
+    await syncFileSystemOf(temporary);
     rmSync(folder, { recursive: true, force: true });
     renameSync(temporary, folder);
   } catch (error) {
     rmSync(temporary, { recursive: true, force: true });
     if (error instanceof DeploymentError) throw error;
+    if (isDiskFull(error)) throw diskFull(`the code of ${name} was unpacked`, error);
     throw unsafe(name, `it can't be read as a zip file (${(error as Error).message})`, error);
+  }
+}
+
+/** What the zip's table of contents says will come out of it, in bytes. Throws DeploymentError. */
+export async function unpackedBytes(zip: string, name: string, limits = UNZIP_LIMITS): Promise<number> {
+  let archive: ZipFile | undefined;
+  try {
+    archive = await openZip(zip);
+    let bytes = 0;
+    for await (const entry of entriesOf(archive)) bytes += entry.uncompressedSize;
+    if (bytes > limits.maxBytes) throw tooLarge(name, `it unpacks to more than ${limits.maxBytes} bytes`);
+    return bytes;
+  } catch (error) {
+    if (error instanceof DeploymentError) throw error;
+    throw unsafe(name, `it can't be read as a zip file (${(error as Error).message})`, error);
+  } finally {
+    archive?.close();
   }
 }
 

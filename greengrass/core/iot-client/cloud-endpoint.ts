@@ -1,203 +1,224 @@
 /**
- * Target and source `cloud`. Outwards: routed messages go through the spooler to AWS IoT, first in, first out, each
- * waiting for its PUBACK. Inwards: subjects with source `cloud` are subscribed to in the cloud, and what comes is
- * routed with source `cloud`.
+ * Target and source `cloud` (V1's GGCloudSpooler). Outwards: routed messages go into the spool and from there to AWS
+ * IoT with QoS 1. Inwards: subjects with source `cloud` are subscribed to in the cloud, and what comes is routed with
+ * source `cloud`.
  */
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { backoffMs } from '../../lib/backoff.js';
 import type { Logger } from '../../lib/log.js';
 import { CLOUD } from '../../model/subscription.js';
-import { isReserved } from '../../model/topic.js';
 import type { Component, Health } from '../component.js';
-import type { Endpoint } from '../router/endpoint.js';
+import type { Delivery, Endpoint } from '../router/endpoint.js';
 import type { Message } from '../router/message.js';
 import type { SubscriptionTable } from '../router/subscription-table.js';
-import type { CloudHandler } from './connection.js';
 import {
-  DEFAULT_SPOOL,
-  FileSpool,
-  MemorySpool,
-  type Spool,
-  type SpooledMessage,
-  type SpoolSettings,
-} from './spooler.js';
+  CloudSubscriptions,
+  type PersistentConnection,
+  type SubscribingConnection,
+} from './cloud-subscriptions.js';
+import type { CloudHandler } from './connection.js';
+import { FileSpool } from './file-spool.js';
+import { MemorySpool } from './memory-spool.js';
+import { rowBytes, type Spool, type SpoolListener } from './spool.js';
+import { moveSpool } from './spool-move.js';
+import { type SenderConnection, SpoolSender } from './spool-sender.js';
+import { DEFAULT_SPOOL, type SpoolSettings } from './spool-settings.js';
 
 /** What the endpoint needs of the connection. */
-export interface CloudConnection {
-  readonly connected: boolean;
+export interface CloudConnection extends SenderConnection, SubscribingConnection {
   onConnected(listener: () => void): void;
-  subscribe(filter: string, handler: CloudHandler): void;
-  unsubscribe(filter: string, handler: CloudHandler): void;
-  publish(topic: string, payload: Buffer, qos: 0 | 1): Promise<void>;
 }
 
 export interface CloudEndpointOptions {
   readonly connection: CloudConnection;
+  /** For AtLeastOncePersistent; without it the subscriptions stay on `connection`. */
+  readonly persistentConnection?: PersistentConnection;
   /** A message came from the cloud. */
   readonly onMessage: (message: Message) => void;
   readonly writeDirectory: string;
   readonly logger: Logger;
+  /** Most messages under way to the cloud. */
+  readonly window?: number;
+  /** How long a connection must hold before a suspected message is sent; ms. */
+  readonly quietMs?: number;
+}
+
+/** Counters since the start of the process. */
+export interface SpoolerCounters {
+  /** Waiting now. */
+  readonly messages: number;
+  readonly bytes: number;
+  /** Gave way because the spool was full: the oldest, or with keepOldest the new ones. */
+  readonly dropped: number;
+  /** Given up because the cloud cuts the connection when they are sent. */
+  readonly refused: number;
+  /** Waited longer than their subscription allows. */
+  readonly expired: number;
+  /** Not taken because they could not be stored. */
+  readonly unstored: number;
 }
 
 export class CloudEndpoint implements Endpoint, Component {
   readonly name = 'GGCloudSpooler';
   readonly #options: CloudEndpointOptions;
-  readonly #receive: CloudHandler;
-  readonly #filters = new Set<string>();
+  readonly #path: string;
+  readonly #sender: SpoolSender;
+  readonly #subscriptions: CloudSubscriptions;
   #settings: SpoolSettings = DEFAULT_SPOOL;
   #spool: Spool | undefined;
-  #sending = false;
-  #stopped = true;
-  #attempt = 0;
-  #retry: NodeJS.Timeout | undefined;
   #dropped = 0;
+  #unstored = 0;
+  #isInTrouble = false;
+  /** Of this turn of the event loop. */
+  #hasUnstored = false;
 
   constructor(options: CloudEndpointOptions) {
     this.#options = options;
-    this.#receive = (topic, payload) => options.onMessage({ source: CLOUD, topic, payload, qos: 0 });
-    options.connection.onConnected(() => this.#send());
+    this.#path = join(options.writeDirectory, 'var', 'state', 'spooler.db');
+    this.#sender = new SpoolSender(options);
+    const receive: CloudHandler = (topic, payload) =>
+      options.onMessage({ source: CLOUD, topic, payload, qos: 0 });
+    this.#subscriptions = new CloudSubscriptions(options.connection, options.persistentConnection, receive);
+    options.connection.onConnected(() => this.#sender.connected());
   }
 
   async start(): Promise<void> {
-    if (!this.#stopped) return;
-    this.#stopped = false;
+    if (this.#spool) return;
     this.#spool = this.#open(this.#settings);
-    this.#send();
+    this.#sender.start(this.#spool);
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true;
-    clearTimeout(this.#retry);
+    this.#sender.stop();
     this.#spool?.close();
     this.#spool = undefined;
+    await this.#subscriptions.stop();
   }
 
   health(): Health {
-    return this.#spool ? { healthy: true } : { healthy: false, reason: 'the spool is not open' };
+    if (!this.#spool) return { healthy: false, reason: 'the spool is not open' };
+    return this.#isInTrouble
+      ? { healthy: false, reason: 'messages for the cloud can not be stored' }
+      : { healthy: true };
   }
 
-  /** Messages that wait for the cloud, and how many had to give way since the start. */
-  get waiting(): { messages: number; bytes: number; dropped: number } {
-    return { messages: this.#spool?.length ?? 0, bytes: this.#spool?.bytes ?? 0, dropped: this.#dropped };
+  get waiting(): SpoolerCounters {
+    return {
+      messages: this.#spool?.length ?? 0,
+      bytes: this.#spool?.bytes ?? 0,
+      dropped: this.#dropped,
+      refused: this.#sender.refused,
+      expired: this.#sender.expired,
+      unstored: this.#unstored,
+    };
   }
 
-  /** A deployment changed the spooler's settings. What waits moves along in order. */
+  /** A deployment set the spooler. What waits moves along in order. Throws where the file can't be opened. */
   configure(settings: SpoolSettings): void {
-    const same = settings.storage === this.#settings.storage && settings.maxBytes === this.#settings.maxBytes;
-    if (same || this.#stopped) {
-      this.#settings = settings;
-      return;
-    }
     const old = this.#spool;
-    const next = this.#open(settings);
+    if (old && settings.storage !== this.#settings.storage) this.#moveTo(old, settings);
+    else {
+      old?.setLimits(settings);
+      if (old && settings.storage === 'Memory') this.#adoptFile(old, settings);
+    }
     // Only now: where the file can't be opened, all stays as it was.
     this.#settings = settings;
-    this.#spool = next;
-    if (!old) return;
-    if (old instanceof FileSpool && next instanceof FileSpool) {
-      old.close();
-      return;
-    }
-    for (let message = old.first(); message; message = old.first()) {
-      next.push(message.topic, message.payload);
-      old.remove(message.id);
-    }
-    old.close();
-    this.#send();
+    this.#subscriptions.setQuality(settings.quality);
+    this.#sender.send();
   }
 
-  /** Subjects with source `cloud`; only what changed is subscribed or unsubscribed. */
   setTable(table: SubscriptionTable): void {
-    const wanted = new Set(table.subjectsFrom(CLOUD).filter((filter) => !isReserved(filter)));
-    const { connection } = this.#options;
-    for (const filter of this.#filters) {
-      if (wanted.has(filter)) continue;
-      connection.unsubscribe(filter, this.#receive);
-      this.#filters.delete(filter);
-    }
-    for (const filter of wanted) {
-      if (this.#filters.has(filter)) continue;
-      connection.subscribe(filter, this.#receive);
-      this.#filters.add(filter);
-    }
+    this.#subscriptions.setTable(table);
   }
 
-  deliver({ topic, payload }: Message): boolean {
-    if (!this.#spool) return false;
-    try {
-      const dropped = this.#spool.push(topic, payload);
-      if (dropped > 0) {
-        if (this.#dropped === 0) {
-          this.#options.logger.warn(
-            { maxBytes: this.#settings.maxBytes },
-            'Spool is full; the oldest messages give way.',
-          );
-        }
-        this.#dropped += dropped;
-      }
-    } catch (error) {
-      this.#options.logger.error(
-        { topic, reason: (error as Error).message },
-        'Message could not be spooled.',
+  deliver({ topic, payload }: Message, _target = CLOUD, delivery?: Delivery): boolean {
+    const expiresAt = delivery?.ttlMs === undefined ? undefined : Date.now() + delivery.ttlMs;
+    const isTaken = this.#spool?.push(topic, payload, expiresAt) !== undefined;
+    if (isTaken) return true;
+    if (this.#spool && !this.#isInTrouble) this.#countDropped(1);
+    else {
+      this.#unstored += 1;
+      this.#hasUnstored = true;
+    }
+    return false;
+  }
+
+  explain(): string {
+    if (!this.#spool) return 'the spooler is stopped';
+    return this.#isInTrouble ? 'messages for the cloud can not be stored' : 'the spool is full';
+  }
+
+  hasRoom(message: Message, count: number): boolean {
+    return this.#spool?.hasRoom(count * rowBytes(message)) ?? false;
+  }
+
+  /**
+   * With FileSystem: what was delivered in this turn is on the disk. A message that had to give way because the spool is
+   * full counts as accepted: that is the group's policy.
+   */
+  settle(): boolean {
+    const isComplete = !this.#hasUnstored;
+    this.#hasUnstored = false;
+    return (this.#spool?.flush() ?? true) && isComplete;
+  }
+
+  #moveTo(old: Spool, settings: SpoolSettings): void {
+    const next = this.#open(settings);
+    this.#sender.moveTo(next, moveSpool(old, next, this.#sender.underWay));
+    this.#spool = next;
+    old.close();
+    if (settings.storage === 'Memory') this.#removeFile();
+  }
+
+  /** What a FileSystem spool of an earlier run left behind goes before what came since the start. */
+  #adoptFile(spool: Spool, settings: SpoolSettings): void {
+    if (!existsSync(this.#path)) return;
+    const file = this.#open({ ...settings, storage: 'FileSystem' });
+    const next = this.#open(settings);
+    moveSpool(file, next, new Set());
+    this.#sender.moveTo(next, moveSpool(spool, next, this.#sender.underWay));
+    this.#spool = next;
+    file.close();
+    this.#removeFile();
+  }
+
+  #removeFile(): void {
+    for (const suffix of ['', '-wal', '-shm', '-reserve']) rmSync(`${this.#path}${suffix}`, { force: true });
+  }
+
+  #open({ storage, ...limits }: SpoolSettings): Spool {
+    const listener: SpoolListener = {
+      onReady: () => this.#sender.send(),
+      onDropped: (count) => this.#countDropped(count),
+      onTrouble: (error) => this.#trouble(error),
+    };
+    return storage === 'Memory'
+      ? new MemorySpool(limits, listener)
+      : new FileSpool(this.#path, limits, listener);
+  }
+
+  #countDropped(count: number): void {
+    if (this.#dropped === 0) {
+      const { maxBytes, full } = this.#settings;
+      this.#options.logger.warn(
+        { maxBytes, policy: full },
+        full === 'keepNewest'
+          ? 'Spool is full; the oldest messages give way.'
+          : 'Spool is full; new messages are refused.',
       );
-      return false;
     }
-    this.#send();
-    return true;
+    this.#dropped += count;
   }
 
-  #open({ storage, maxBytes }: SpoolSettings): Spool {
-    if (storage === 'Memory') return new MemorySpool(maxBytes);
-    return new FileSpool(join(this.#options.writeDirectory, 'var', 'state', 'spooler.db'), maxBytes);
-  }
-
-  /** Sends what waits, until nothing does or the cloud is away. One of it runs at a time. */
-  #send(): void {
-    if (this.#sending || this.#stopped) return;
-    this.#sending = true;
-    void this.#sendAll();
-  }
-
-  async #sendAll(): Promise<void> {
-    const { connection, logger } = this.#options;
-    for (;;) {
-      let topic: string | undefined;
-      try {
-        const spool = this.#spool;
-        const message = connection.connected && !this.#stopped ? spool?.first() : undefined;
-        if (!spool || !message) break;
-        topic = message.topic;
-        await connection.publish(topic, message.payload, 1);
-        this.#attempt = 0;
-        this.#sent(spool, message);
-      } catch (error) {
-        logger.error(
-          { topic, errorString: (error as Error).message },
-          'Cloud messaging error: Error occurred while trying to publish a message.',
-        );
-        this.#retryLater();
-        break;
-      }
-    }
-    // In the same turn as the look that found nothing to send, so that no message can slip in between.
-    this.#sending = false;
-  }
-
-  #sent(spool: Spool, message: SpooledMessage): void {
-    if (spool === this.#spool) {
-      spool.remove(message.id);
-      return;
-    }
-    // A deployment moved the queue meanwhile; there the message has another id, and is the first if it still is there.
-    const first = this.#spool?.first();
-    if (first?.topic === message.topic && first.payload.equals(message.payload))
-      this.#spool?.remove(first.id);
-  }
-
-  #retryLater(): void {
-    clearTimeout(this.#retry);
-    if (this.#stopped) return;
-    const delayMs = backoffMs(this.#attempt++, { baseMs: 200, maxMs: 30_000 });
-    this.#retry = setTimeout(() => this.#send(), delayMs);
+  #trouble(error: Error | undefined): void {
+    this.#isInTrouble = error !== undefined;
+    const { logger } = this.#options;
+    if (error) {
+      logger.error(
+        { file: this.#path, reason: error.message },
+        'Messages for the cloud can not be stored; they are kept in memory meanwhile. Is the disk full?',
+      );
+    } else
+      logger.info({ file: this.#path, unstored: this.#unstored }, 'Messages for the cloud are stored again.');
   }
 }

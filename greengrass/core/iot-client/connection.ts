@@ -5,11 +5,16 @@
  *   stopped ──start──> connecting <──lost── connected
  *                          └──── CONNACK ──────^
  */
-import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
+import type { TLSSocket } from 'node:tls';
+import { type IConnackPacket, MqttClient } from 'mqtt';
 import { backoffMs } from '../../lib/backoff.js';
 import type { Logger } from '../../lib/log.js';
+import type { NetworkProxy } from '../../model/network-proxy.js';
 import { filterMatches } from '../../model/topic.js';
 import type { Component, Health } from '../component.js';
+import { Acknowledgements } from './acknowledgements.js';
+import { dial } from './dial.js';
+import { PublishError, type PublishFailure } from './publish-error.js';
 
 export type CloudHandler = (topic: string, payload: Buffer) => void;
 
@@ -25,11 +30,24 @@ export interface IotConnectionOptions {
   readonly maxRetryIntervalS: number;
   /** Time limit of publish, subscribe and unsubscribe. */
   readonly operationTimeoutS: number;
+  readonly proxy?: NetworkProxy;
+  /** A persistent session: subscriptions with QoS 1, and the cloud keeps messages while the core is away. */
+  readonly isPersistent?: boolean;
+  /** First delay before a reconnect in ms. */
+  readonly retryBaseMs?: number;
   readonly logger: Logger;
 }
 
 /** Return code of a SUBACK for a filter that was refused [MQTT-3.9.3-2]. */
 const SUBACK_FAILURE = 128;
+/** For name resolution, TCP, proxy and TLS together, and as long again for the CONNACK. */
+const CONNECT_TIMEOUT_MS = 20_000;
+/** So long a stop waits for answers that are due. */
+const STOP_LIMIT_MS = 2000;
+/** A connection that held so long, or carried a PUBACK, was a good one: the next back-off begins anew. */
+const GOOD_AFTER_MS = 10_000;
+/** Socket errors that come from the network between, not from the other side. */
+const NETWORK_ERRORS = new Set(['ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN', 'ENOTCONN']);
 
 type State = 'stopped' | 'connecting' | 'connected';
 
@@ -40,11 +58,20 @@ export class IotConnection implements Component {
   readonly #onConnected = new Set<() => void>();
   #state: State = 'stopped';
   #client: MqttClient | undefined;
+  #dialing: AbortController | undefined;
   #retry: NodeJS.Timeout | undefined;
   #attempt = 0;
+  #connectedAt = 0;
+  readonly #acknowledgements: Acknowledgements;
+  /** Unsubscribed while the cloud was away: a persistent session still has them. */
+  readonly #stale = new Set<string>();
 
   constructor(options: IotConnectionOptions) {
     this.#options = options;
+    this.#acknowledgements = new Acknowledgements(options.operationTimeoutS * 1000, () => {
+      const client = this.#client;
+      if (client) this.#lost(client, 'timeout', 'operation timed out');
+    });
   }
 
   get connected(): boolean {
@@ -55,18 +82,26 @@ export class IotConnection implements Component {
   async start(): Promise<void> {
     if (this.#state !== 'stopped') return;
     this.#state = 'connecting';
-    this.#connect();
+    void this.#connect();
   }
 
   async stop(): Promise<void> {
     this.#state = 'stopped';
     clearTimeout(this.#retry);
+    this.#dialing?.abort();
     const client = this.#client;
     this.#client = undefined;
+    // What has no PUBACK is sent again by the spooler; only an UNSUBSCRIBE is worth waiting for.
+    const force = !client?.connected || this.#acknowledgements.size > 0;
+    this.#acknowledgements.fail('lost', 'the connection was stopped');
     if (!client) return;
-    // The client would wait without end for an answer that is due; the spooler sends again what had none.
-    const force = !client.connected || Object.keys(client.outgoing).length > 0;
-    await client.endAsync(force).catch(() => undefined);
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, STOP_LIMIT_MS);
+    });
+    await Promise.race([client.endAsync(force).catch(() => undefined), limit]);
+    clearTimeout(timer);
+    client.stream.destroy();
   }
 
   health(): Health {
@@ -89,6 +124,7 @@ export class IotConnection implements Component {
       return;
     }
     this.#handlers.set(filter, new Set([handler]));
+    this.#stale.delete(filter);
     if (this.connected) this.#subscribe([filter]);
   }
 
@@ -98,70 +134,102 @@ export class IotConnection implements Component {
     if (!handlers || handlers.size > 0) return;
     this.#handlers.delete(filter);
     if (this.connected) this.#client?.unsubscribe(filter);
+    else if (this.#options.isPersistent) this.#stale.add(filter);
   }
 
-  /** Resolves with the PUBACK (QoS 1) or when written (QoS 0); rejects while offline and when time runs out. */
+  /** Resolves with the PUBACK (QoS 1) or when written (QoS 0); rejects with PublishError. */
   publish(topic: string, payload: Buffer | string, qos: 0 | 1): Promise<void> {
     const client = this.#client;
-    if (!client || !this.connected) return Promise.reject(new Error('not connected to the cloud'));
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        // Without its PUBACK nobody knows; the connection is made anew, the sender sends again.
-        reject(new Error('operation timed out'));
-        client.stream.destroy();
-      }, this.#options.operationTimeoutS * 1000);
-      client.publish(topic, payload, { qos }, (error) => {
-        clearTimeout(timer);
-        if (error) reject(error);
-        else resolve();
+    if (!client || !this.connected) {
+      return Promise.reject(new PublishError('offline', 'not connected to the cloud'));
+    }
+    if (qos === 1) {
+      return this.#acknowledgements.expect((done) => {
+        client.publish(topic, payload, { qos }, (error) => {
+          if (!error) this.#attempt = 0;
+          done(error);
+        });
       });
+    }
+    return new Promise((resolve, reject) => {
+      client.publish(topic, payload, { qos }, (error) =>
+        error ? reject(new PublishError('lost', error.message)) : resolve(),
+      );
     });
   }
 
-  #connect(): void {
-    const { host, port, clientId, caPem, certPem, keyPem, keepAliveS, logger } = this.#options;
-    const options: IClientOptions & { ALPNProtocols?: string[] } = {
-      protocol: 'mqtts',
-      host,
-      port,
+  async #connect(): Promise<void> {
+    const dialing = new AbortController();
+    this.#dialing = dialing;
+    const timer = setTimeout(() => dialing.abort(new Error('took too long')), CONNECT_TIMEOUT_MS);
+    try {
+      const socket = await dial({ ...this.#options, signal: dialing.signal });
+      if (this.#state === 'stopped' || dialing !== this.#dialing) socket.destroy();
+      else this.#open(socket);
+    } catch (error) {
+      if (this.#state !== 'stopped' && dialing === this.#dialing) this.#retryLater((error as Error).message);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #open(socket: TLSSocket): void {
+    const { clientId, keepAliveS, isPersistent = false } = this.#options;
+    const client = new MqttClient(() => socket, {
       clientId,
-      ca: caPem,
-      cert: certPem,
-      key: keyPem,
       keepalive: keepAliveS,
-      clean: true,
+      clean: !isPersistent,
       // Reconnects are ours, with jitter; the spooler, not the client, keeps what could not be sent.
       reconnectPeriod: 0,
-      connectTimeout: 20_000,
+      connectTimeout: CONNECT_TIMEOUT_MS,
       queueQoSZero: false,
       resubscribe: false,
-      ...(port === 443 ? { ALPNProtocols: ['x-amzn-mqtt-ca'] } : {}),
-    };
-    const client = mqtt.connect(options);
+    });
     this.#client = client;
-    let lastError = 'connection closed';
-    client.on('connect', () => {
-      this.#state = 'connected';
-      this.#attempt = 0;
-      logger.info({ host, port, clientId }, 'Connected to the cloud.');
-      this.#subscribe([...this.#handlers.keys()]);
-      for (const listener of this.#onConnected) listener();
-    });
+    let reason = 'connection closed';
+    let failure: PublishFailure = 'cut';
+    const failed = (error: Error) => {
+      reason = error.message;
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== undefined && NETWORK_ERRORS.has(code)) failure = 'lost';
+      if (/keepalive/i.test(error.message)) failure = 'lost';
+    };
+    socket.on('error', failed);
+    client.on('error', failed);
+    client.on('connect', (packet) => this.#established(client, packet));
     client.on('message', (topic, payload) => this.#receive(topic, payload));
-    client.on('error', (error) => {
-      lastError = error.message;
-    });
-    client.once('close', () => this.#lost(client, lastError));
+    client.once('close', () => this.#lost(client, failure, reason));
   }
 
-  #lost(client: MqttClient, reason: string): void {
+  #established(client: MqttClient, { sessionPresent }: IConnackPacket): void {
+    if (client !== this.#client) return;
+    const { host, port, clientId, logger } = this.#options;
+    this.#state = 'connected';
+    this.#connectedAt = Date.now();
+    logger.info({ host, port, clientId }, 'Connected to the cloud.');
+    if (sessionPresent) for (const filter of this.#stale) client.unsubscribe(filter);
+    this.#stale.clear();
+    this.#subscribe([...this.#handlers.keys()]);
+    for (const listener of this.#onConnected) listener();
+  }
+
+  #lost(client: MqttClient, failure: PublishFailure, reason: string): void {
+    if (this.#state !== 'stopped' && client === this.#client) {
+      this.#client = undefined;
+      if (this.#state === 'connected' && Date.now() - this.#connectedAt >= GOOD_AFTER_MS) this.#attempt = 0;
+      this.#retryLater(reason);
+      this.#acknowledgements.fail(failure, reason);
+    }
     client.end(true);
-    if (this.#state === 'stopped' || client !== this.#client) return;
-    const { host, port, maxRetryIntervalS, logger } = this.#options;
+  }
+
+  #retryLater(reason: string): void {
+    const { host, port, maxRetryIntervalS, retryBaseMs = 500, logger } = this.#options;
     this.#state = 'connecting';
-    const delayMs = backoffMs(this.#attempt++, { baseMs: 500, maxMs: maxRetryIntervalS * 1000 });
+    const delayMs = backoffMs(this.#attempt++, { baseMs: retryBaseMs, maxMs: maxRetryIntervalS * 1000 });
     logger.warn({ host, port, reason, retryInMs: delayMs }, 'Not connected to the cloud.');
-    this.#retry = setTimeout(() => this.#connect(), delayMs);
+    clearTimeout(this.#retry);
+    this.#retry = setTimeout(() => void this.#connect(), delayMs);
   }
 
   #subscribe(filters: string[]): void {
@@ -170,7 +238,7 @@ export class IotConnection implements Component {
     // AWS IoT takes eight topic filters in one SUBSCRIBE.
     for (let at = 0; at < filters.length; at += 8) {
       const some = filters.slice(at, at + 8);
-      client.subscribe(some, { qos: 0 }, (error, _subscriptions, packet) => {
+      client.subscribe(some, { qos: this.#options.isPersistent ? 1 : 0 }, (error, _subscriptions, packet) => {
         if (!error) return;
         const codes: readonly unknown[] = packet?.granted ?? [];
         const refused = some.filter((_filter, index) => codes[index] === SUBACK_FAILURE);

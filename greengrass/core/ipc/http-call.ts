@@ -1,8 +1,11 @@
 /** A request at the workers' door, taken apart; and the ways to answer it. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { WorkResult } from './work-desk.js';
 
 /** AWS Lambda's limit of a payload. */
 export const MAX_PAYLOAD_BYTES = 6 * 1024 * 1024;
+/** A client that still writes when its connection breaks never reads why: so much of what is too large is let go by. */
+const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
 
 /** A refused request: status and reason. */
 export class IpcRefusal extends Error {
@@ -16,17 +19,32 @@ export class IpcRefusal extends Error {
 }
 
 /** Raw bytes whatever the content type says: Python's urllib calls them a form. */
-export async function readPayload(request: IncomingMessage): Promise<Buffer> {
+export function readPayload(request: IncomingMessage): Promise<Buffer> {
   const announced = Number(request.headers['content-length'] ?? 0);
-  if (announced > MAX_PAYLOAD_BYTES) throw tooLarge();
+  if (announced > MAX_DISCARDED_BYTES) return Promise.reject(tooLarge());
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_PAYLOAD_BYTES) throw tooLarge();
-    chunks.push(chunk);
-  }
-  return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
+  return new Promise((resolve, reject) => {
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > MAX_DISCARDED_BYTES) reject(tooLarge());
+      else if (size <= MAX_PAYLOAD_BYTES) chunks.push(chunk);
+      else chunks.length = 0;
+    });
+    request.on('end', () => {
+      if (size > MAX_PAYLOAD_BYTES) reject(tooLarge());
+      else resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
+    });
+    request.on('error', reject);
+    request.on('close', () => reject(new Error('the request was broken off')));
+  });
+}
+
+/** What a worker gives back may be refused for its size only; the item is settled with that. */
+export function resultTooLarge(): WorkResult {
+  const errorMessage = `Response payload size exceeded maximum allowed payload size (${MAX_PAYLOAD_BYTES} bytes).`;
+  const payload = Buffer.from(JSON.stringify({ errorMessage, errorType: 'Function.ResponseSizeTooLarge' }));
+  return { functionError: 'Unhandled', payload };
 }
 
 function tooLarge(): IpcRefusal {

@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { checkJson, z } from '../../lib/check.js';
-import { answer, header, IpcRefusal, readPayload } from './http-call.js';
+import { answer, header, IpcRefusal, readPayload, resultTooLarge } from './http-call.js';
 import type { Caller, FunctionError, InvocationType, WorkDesk } from './work-desk.js';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
@@ -44,9 +44,8 @@ export class WorkApi {
   async #post({ request, response, caller, functionArn }: WorkRequest): Promise<void> {
     const type = invocationType(header(request, 'x-amz-invocation-type'));
     const context = header(request, 'x-amz-client-context');
-    if (context.length > MAX_CONTEXT_BYTES || !BASE64.test(context)) {
-      throw new IpcRefusal(400, 'X-Amz-Client-Context must be base64 of at most 16 KB');
-    }
+    const problem = contextProblem(context);
+    if (problem !== undefined) throw new IpcRefusal(400, problem);
     const payload = await readPayload(request);
     const outcome = this.desk.post(caller, functionArn, type, context, payload);
     if (outcome.kind === 'malformed') throw new IpcRefusal(400, outcome.reason);
@@ -59,9 +58,11 @@ export class WorkApi {
   /** Blocks until there is work; there is no time limit on it. */
   async #next({ response, caller }: WorkRequest): Promise<void> {
     const gone = new AbortController();
-    response.once('close', () => gone.abort());
+    const onClose = () => gone.abort();
+    response.once('close', onClose);
     const item = await this.desk.nextWork(caller, gone.signal);
     if (!item) return;
+    response.off('close', onClose);
     const headers = { 'X-Amz-InvocationId': item.invocationId, 'X-Amz-Client-Context': item.clientContext };
     const delivered = await answer(response, 200, headers, item.payload);
     if (!delivered) this.desk.undelivered(caller, item.invocationId);
@@ -70,7 +71,11 @@ export class WorkApi {
   async #complete({ request, response, caller }: WorkRequest): Promise<void> {
     const invocationId = invocationIdOf(request);
     const functionError: FunctionError = header(request, 'x-amz-function-error') === '' ? '' : 'Handled';
-    const payload = await readPayload(request);
+    const payload = await readPayload(request).catch((error: unknown) => {
+      if (error instanceof IpcRefusal && error.status === 413)
+        this.desk.complete(caller, invocationId, resultTooLarge());
+      throw error;
+    });
     if (!this.desk.complete(caller, invocationId, { functionError, payload })) {
       throw new IpcRefusal(404, `this worker holds no work item ${invocationId}`);
     }
@@ -97,6 +102,12 @@ export class WorkApi {
     this.desk.initialized(caller, Success, Response);
     await answer(response, 200, {});
   }
+}
+
+/** What is wrong with a client context; undefined where nothing is. */
+export function contextProblem(context: string): string | undefined {
+  if (context.length <= MAX_CONTEXT_BYTES && BASE64.test(context)) return undefined;
+  return 'X-Amz-Client-Context must be base64 of at most 16 KB';
 }
 
 function invocationType(value: string): InvocationType {

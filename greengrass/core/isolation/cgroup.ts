@@ -168,6 +168,11 @@ export class WorkerCgroup {
     return 0;
   }
 
+  /** Processes of the group, now. */
+  pids(): number[] {
+    return [...new Set(this.folders.flatMap((folder) => pidsIn(folder)))];
+  }
+
   /** SIGKILL to every process of the group; none can be added any more. */
   killAll(): void {
     for (const folder of this.folders) {
@@ -175,7 +180,7 @@ export class WorkerCgroup {
       // A process that forks faster than we kill would get away.
       if (existsSync(limit)) writeIfThere(limit, '0');
     }
-    for (const pid of new Set(this.folders.flatMap((folder) => pidsIn(folder)))) {
+    for (const pid of this.pids()) {
       try {
         process.kill(pid, 'SIGKILL');
       } catch {

@@ -42,6 +42,9 @@ const MASKED = [
 ];
 const READ_ONLY = ['asound', 'bus', 'fs', 'irq', 'sys', 'sysrq-trigger'].map((name) => `/proc/${name}`);
 
+/** A line on standard input opens it; its end without one means that the core is gone. */
+const GATE = 'read -r _ || exit 125; exec "$@"';
+
 /** A device node as the host has it. */
 export interface DeviceNode {
   readonly path: string;
@@ -135,7 +138,7 @@ export function containerSpec(spec: WorkerSpec, facts: ContainerFacts): object {
     process: {
       terminal: false,
       user: { uid: spec.uid, gid: spec.gid, additionalGids: [...spec.additionalGids], umask: 0o22 },
-      args: [...spec.argv],
+      args: spec.isGated ? ['/bin/sh', '-c', GATE, 'greengrass-gate', ...spec.argv] : [...spec.argv],
       env: Object.entries(spec.env).map(([name, value]) => `${name}=${value}`),
       cwd: '/lambda',
       capabilities: {

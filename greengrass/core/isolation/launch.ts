@@ -35,6 +35,8 @@ export interface ContainerLaunch {
   /** The engine's own folder. */
   readonly stateFolder: string;
   readonly workerId: string;
+  /** How many descriptors above standard error the worker inherits. */
+  readonly descriptors: number;
   readonly procsFiles: readonly string[];
   /** Hierarchies that the engine must not see. */
   readonly cgroupMounts: readonly string[];
@@ -47,7 +49,7 @@ export function isRunc(engine: string): boolean {
 
 /** Program and arguments that start a container whose config.json lies in the folder. */
 export function containerCommand(launch: ContainerLaunch): string[] {
-  const { engine, folder, rootfs, stateFolder, workerId, procsFiles, cgroupMounts } = launch;
+  const { engine, folder, rootfs, stateFolder, workerId, descriptors, procsFiles, cgroupMounts } = launch;
   return [
     ...['/usr/bin/unshare', '--mount', '--propagation', 'private', '--'],
     ...['/bin/sh', '-c', CONTAINER_SCRIPT, 'greengrass-container'],
@@ -58,7 +60,16 @@ export function containerCommand(launch: ContainerLaunch): string[] {
     '--',
     ...[engine, '--root', stateFolder, '--log', `${folder}/engine.log`, '--log-format', 'json'],
     ...(isRunc(engine) ? [] : ['--cgroup-manager=disabled']),
-    ...['run', '--preserve-fds', '4', '--pid-file', `${folder}/pid`, '--bundle', folder, workerId],
+    ...[
+      'run',
+      '--preserve-fds',
+      String(descriptors),
+      '--pid-file',
+      `${folder}/pid`,
+      '--bundle',
+      folder,
+      workerId,
+    ],
   ];
 }
 

@@ -13,7 +13,7 @@ import { engineMessage } from './engine-log.js';
 import { containerCommand, isRunc } from './launch.js';
 import { bindRoot, namesOf, type RootfsKind, volumes } from './rootfs.js';
 import { type SeccompProfile, seccompProfile } from './seccomp.js';
-import { STDIO, WorkerChild } from './worker-child.js';
+import { stdioOf, WorkerChild } from './worker-child.js';
 import type { Mount, WorkerProcess, WorkerSpec } from './worker-process.js';
 
 const START_TIMEOUT_MS = 20_000;
@@ -78,14 +78,15 @@ export class OciEngine {
         devices: deviceRules(deviceNodes),
         ...limitOf(spec),
       });
-      const [program, ...args] = this.#command(spec.workerId, folder, group);
-      const child = await start(program, args, { cwd: '/', env: {}, stdio: STDIO });
+      const [program, ...args] = this.#command(spec, folder, group);
+      const child = await start(program, args, { cwd: '/', env: {}, stdio: stdioOf(spec) });
       const worker = new WorkerChild({
         child,
         cgroup: group,
         clean,
         kind: 'container',
         failure: () => engineMessage(folder),
+        isGated: spec.isGated === true,
         ...limitOf(spec),
       });
       worker.runs(await this.#started(folder, worker, group, spec));
@@ -116,7 +117,7 @@ export class OciEngine {
     });
   }
 
-  #command(workerId: string, folder: string, group: WorkerCgroup): [string, ...string[]] {
+  #command(spec: WorkerSpec, folder: string, group: WorkerCgroup): [string, ...string[]] {
     const { engine, rootfs, stateFolder, cgroup } = this.#options;
     const isHybrid = cgroup.version === 'hybrid';
     return containerCommand({
@@ -124,7 +125,8 @@ export class OciEngine {
       folder,
       rootfs,
       stateFolder: join(stateFolder, 'oci'),
-      workerId,
+      workerId: spec.workerId,
+      descriptors: spec.hasDoor ? 5 : 4,
       procsFiles: group.procsFiles,
       cgroupMounts: isRunc(engine) ? cgroupMounts(['devices']) : isHybrid ? ['/sys/fs/cgroup/unified'] : [],
     }) as [string, ...string[]];

@@ -7,7 +7,7 @@ import { start } from '../../lib/subprocess.js';
 import type { CoreCgroup, WorkerCgroup } from './cgroup.js';
 import { MAX_PROCESSES } from './container-spec.js';
 import { environmentText, plainCommand } from './launch.js';
-import { STDIO, WorkerChild } from './worker-child.js';
+import { stdioOf, WorkerChild } from './worker-child.js';
 import type { WorkerProcess, WorkerSpec } from './worker-process.js';
 
 export async function startPlain(
@@ -27,7 +27,7 @@ export async function startPlain(
     const child = await start(program, args, {
       cwd: spec.codeFolder,
       env: {},
-      stdio: STDIO,
+      stdio: stdioOf(spec),
       detached: true,
     });
     // It waits for its environment, so that the function's program never runs outside of the group.

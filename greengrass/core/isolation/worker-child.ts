@@ -1,24 +1,24 @@
 /** A worker's process as we hold it: its log pipes, its end and the reason for it, its stop. Both kinds of isolation. */
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import type { ChildProcess, SpawnOptions } from '../../lib/subprocess.js';
 import type { WorkerCgroup } from './cgroup.js';
+import { holdsConnection, sessionMembers } from './tcp-peer.js';
 import {
+  DOOR_DESCRIPTOR,
   LOG_DESCRIPTORS,
   type WorkerExit,
   type WorkerLogLevel,
   type WorkerProcess,
+  type WorkerSpec,
 } from './worker-process.js';
 
 /** Standard input is an empty pipe: engines change the owner of what they are given, which must not be /dev/null. */
-export const STDIO: NonNullable<SpawnOptions['stdio']> = [
-  'pipe',
-  'pipe',
-  'pipe',
-  'pipe',
-  'pipe',
-  'pipe',
-  'pipe',
-];
+const STDIO: readonly 'pipe'[] = ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe'];
+
+/** With one more for the door. */
+export function stdioOf({ hasDoor }: Pick<WorkerSpec, 'hasDoor'>): NonNullable<SpawnOptions['stdio']> {
+  return hasDoor ? [...STDIO, 'pipe'] : [...STDIO];
+}
 
 /** How much a failed start may say. */
 const MAX_ERROR_BYTES = 2000;
@@ -35,6 +35,8 @@ export interface WorkerChildOptions {
   readonly failure?: () => string | undefined;
   /** Written to its standard input. */
   readonly input?: string;
+  /** It waits for a line on its standard input. */
+  readonly isGated?: boolean;
 }
 
 interface RawExit {
@@ -44,6 +46,7 @@ interface RawExit {
 
 export class WorkerChild implements WorkerProcess {
   readonly logs: Readonly<Record<WorkerLogLevel, Readable>>;
+  readonly door: Duplex | undefined;
   /** The process has ended; what it left may still be there. */
   readonly ended: Promise<RawExit>;
   readonly exited: Promise<WorkerExit>;
@@ -54,16 +57,19 @@ export class WorkerChild implements WorkerProcess {
 
   constructor(options: WorkerChildOptions) {
     this.#options = options;
-    const { child, input = '' } = options;
+    const { child, input = '', isGated } = options;
     this.#pid = child.pid as number;
     child.stdin?.on('error', () => {});
-    child.stdin?.end(input);
+    if (!isGated) child.stdin?.end(input);
     this.logs = Object.fromEntries(
       Object.entries(LOG_DESCRIPTORS).map(([level, fd]) => [level, child.stdio[fd] as Readable]),
     ) as Record<WorkerLogLevel, Readable>;
+    this.door = (child.stdio as ReadonlyArray<unknown>)[DOOR_DESCRIPTOR] as Duplex | undefined;
+    this.door?.on('error', () => {});
     this.ended = new Promise((resolve) =>
       child.once('exit', (code, signal) => {
         this.#hasEnded = true;
+        this.door?.destroy();
         resolve({ code, signal });
       }),
     );
@@ -79,6 +85,10 @@ export class WorkerChild implements WorkerProcess {
     this.#pid = pid;
   }
 
+  release(): void {
+    if (this.#options.isGated) this.#options.child.stdin?.end('\n');
+  }
+
   /** What a start that failed said on standard error; only for a process that has ended and that nobody reads. */
   firstErrors(): Promise<string> {
     return new Promise((resolve) => {
@@ -90,6 +100,13 @@ export class WorkerChild implements WorkerProcess {
       });
       this.logs.ERROR.once('close', () => resolve(text.trim()));
     });
+  }
+
+  holdsConnection(clientPort: number, serverPort: number): boolean {
+    if (this.#hasEnded) return false;
+    const { cgroup } = this.#options;
+    // Without a control group it is the session, which a plain process leads and nobody else can join.
+    return holdsConnection(cgroup?.pids() ?? sessionMembers(this.#pid), clientPort, serverPort);
   }
 
   async stop(graceMs: number): Promise<WorkerExit> {

@@ -1,5 +1,5 @@
 /** What the isolation layer is asked for, and what it gives back: one worker process, in a container or without. */
-import type { Readable } from 'node:stream';
+import type { Duplex, Readable } from 'node:stream';
 import type { IsolationMode } from '../../model/function-config.js';
 
 export interface Mount {
@@ -37,6 +37,10 @@ export interface WorkerSpec {
   readonly accessSysfs: boolean;
   readonly mounts: readonly Mount[];
   readonly devices: readonly Device[];
+  /** The worker inherits one end of a socket pair as descriptor DOOR_DESCRIPTOR. */
+  readonly hasDoor?: boolean;
+  /** Containers only: made up to the last step, and becomes the program with `release`. */
+  readonly isGated?: boolean;
 }
 
 /** How a worker ended. */
@@ -64,10 +68,19 @@ export const LOG_DESCRIPTORS: Readonly<Record<WorkerLogLevel, number>> = {
   TRACE: 6,
 };
 
+/** The worker's own way to the core, where it has one; its number is in the environment (`_GG_DOOR_FD`). */
+export const DOOR_DESCRIPTOR = 7;
+
 export interface WorkerProcess {
   /** Process id on the host. */
   readonly pid: number;
   readonly logs: Readonly<Record<WorkerLogLevel, Readable>>;
+  /** The core's end of the socket pair; undefined where the worker has no door. */
+  readonly door: Duplex | undefined;
+  /** Lets a worker that was started with `isGated` go on. */
+  release(): void;
+  /** Whether one of its own processes holds the client's end of a TCP connection between these ports of 127.0.0.1. */
+  holdsConnection(clientPort: number, serverPort: number): boolean;
   /** Resolves once, when the process has ended and nothing of it is left (container, cgroup, mounts, bundle). */
   readonly exited: Promise<WorkerExit>;
   /** SIGTERM, then SIGKILL of all its processes after `graceMs`. Resolves like `exited`. Idempotent. */

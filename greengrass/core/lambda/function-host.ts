@@ -3,11 +3,12 @@
  * On-demand: a worker is made when work waits and none is idle, and kept for reuse.
  */
 import type { Logger } from '../../lib/log.js';
-import type { WorkerEngine, WorkerExit, WorkerSpec } from '../isolation/worker-process.js';
+import type { WorkerEngine, WorkerExit, WorkerProcess, WorkerSpec } from '../isolation/worker-process.js';
 import type { FunctionLogs } from '../logs/function-logs.js';
 import type { DeployedFunction } from './deployed-function.js';
 import { type Invocation, unhandled } from './invocation.js';
 import { pipeLogs } from './log-lines.js';
+import type { PreparedWorker, PreparedWorkers, Preparing } from './prepared-workers.js';
 import { decideRestart, NO_FAILURES } from './restart-policy.js';
 import type { WorkBudget } from './work-queue.js';
 import { WorkQueue } from './work-queue.js';
@@ -16,6 +17,8 @@ import { Worker } from './worker.js';
 /** After so many workers in a row that never asked for work, what waits fails: its code can't be loaded. */
 const MAX_FAILED_STARTS = 3;
 const GRACE_MS = 3_000;
+/** Work in hand has so long to come to its end when the function is replaced or removed. */
+const DRAIN_MS = 10_000;
 
 /** What a host needs of the daemon around it. */
 export interface HostContext {
@@ -24,10 +27,16 @@ export interface HostContext {
   readonly logger: Logger;
   readonly budget: WorkBudget;
   /** How the worker is started; called for each one. */
-  readonly specOf: (deployed: DeployedFunction, worker: Worker) => WorkerSpec;
+  readonly specOf: (deployed: DeployedFunction, worker: Worker) => Promise<WorkerSpec>;
   /** True where one more on-demand worker may be started now; makes room where idle ones of others are in the way. */
   readonly admit: () => boolean;
+  /** How long an on-demand worker may take until it asks for work. */
+  readonly startLimitMs: number;
   readonly onWorker: (host: FunctionHost, worker: Worker) => void;
+  readonly prepared: PreparedWorkers;
+  readonly onProcess: (worker: Worker, process: WorkerProcess) => void;
+  /** Gives back what `specOf` opened for the worker. */
+  readonly release: (worker: Worker) => void;
   readonly onWorkerGone: (worker: Worker) => void;
 }
 
@@ -35,10 +44,13 @@ export class FunctionHost {
   readonly #context: HostContext;
   readonly #queue: WorkQueue;
   readonly #workers = new Set<Worker>();
+  readonly #preparing: Preparing;
+  readonly #starts = new Set<Promise<void>>();
   #history = NO_FAILURES;
   #failedStarts = 0;
   #restart: NodeJS.Timeout | undefined;
-  #stopped = false;
+  /** From the start: what comes before it waits, as another host may still run the function. */
+  #stopped = true;
   /** Workers that ended since the last `resetExits`, stops of ours not counted. */
   #exits = 0;
 
@@ -48,6 +60,7 @@ export class FunctionHost {
   ) {
     this.#context = context;
     this.#queue = new WorkQueue(context.budget);
+    this.#preparing = { arn: deployed.arn, make: () => this.#prepare() };
   }
 
   get workers(): readonly Worker[] {
@@ -67,6 +80,8 @@ export class FunctionHost {
     this.#stopped = false;
     if (this.deployed.pinned && this.#workers.size === 0) await this.#startWorker();
     this.#dispatch();
+    if (this.#canBePrepared && this.#workers.size === 0)
+      this.#context.prepared.prepareIfRoom(this.#preparing);
   }
 
   /** False where the queue is full. */
@@ -100,6 +115,28 @@ export class FunctionHost {
     clearTimeout(this.#restart);
     this.#restart = undefined;
     await Promise.all([...this.#workers].map((worker) => worker.stop()));
+    // One that was just being started is stopped as soon as it is there.
+    await Promise.allSettled(this.#starts);
+    await this.#context.prepared.drop(this.#preparing);
+  }
+
+  /** Work that was another host's comes before what came since. */
+  adopt(items: readonly Invocation[]): void {
+    for (const item of [...items].reverse()) this.#queue.unshift(item);
+    this.#dispatch();
+  }
+
+  /** Stops all workers when the work in hand is done; what is not done in time returns to the front of the queue. */
+  async drain(limitMs = DRAIN_MS): Promise<void> {
+    this.#stopped = true;
+    const end = Date.now() + limitMs;
+    const busy = () => [...this.#workers].filter((worker) => worker.current !== undefined);
+    while (busy().length > 0 && Date.now() < end) await new Promise((wake) => setTimeout(wake, 10));
+    for (const worker of busy()) {
+      const item = worker.current && worker.takeBack(worker.current.invocationId);
+      if (item) this.#queue.unshift(item);
+    }
+    await this.stop();
   }
 
   /** Refuses what waits: the function is gone. */
@@ -131,26 +168,29 @@ export class FunctionHost {
     }
   }
 
-  async #startWorker(): Promise<void> {
-    const { engine, logger, logs, specOf, onWorker } = this.#context;
-    const { arn, timeoutMs } = this.deployed;
-    const worker = new Worker(arn, timeoutMs, GRACE_MS, {
-      onIdle: () => {
-        this.#failedStarts = 0;
-        this.#dispatch();
-      },
-      onTimeout: (_worker, { invoker, invocationId }) =>
-        logger.error({ invoker, invocationId, funcArn: arn, workerId: worker.id }, 'Timing out work item.'),
-      onExit: (_worker, exit) => this.#workerExited(worker, exit),
-    });
+  #startWorker(): Promise<void> {
+    const start = this.#start();
+    this.#starts.add(start);
+    start.catch(() => {}).finally(() => this.#starts.delete(start));
+    return start;
+  }
+
+  async #start(): Promise<void> {
+    const { engine, logger, logs, specOf, onWorker, onProcess, prepared } = this.#context;
+    const { arn } = this.deployed;
+    const ready = prepared.take(this.#preparing);
+    const worker = ready?.worker ?? this.#newWorker();
     this.#workers.add(worker);
     onWorker(this, worker);
     worker.starting();
     try {
-      const process = await engine.start(specOf(this.deployed, worker));
+      const process = ready?.process ?? (await engine.start(await specOf(this.deployed, worker)));
       pipeLogs(arn, process, logs);
       worker.attach(process);
+      onProcess(worker, process);
+      process.release();
       logger.info({ functionArn: arn, workerId: worker.id, pid: process.pid }, 'Created worker.');
+      if (!this.deployed.pinned) this.#limitStart(worker);
       if (this.#stopped) await worker.stop();
     } catch (error) {
       logger.error(
@@ -162,6 +202,58 @@ export class FunctionHost {
       this.#again(worker, `Failed to start worker: ${(error as Error).message}`);
       throw error;
     }
+  }
+
+  #newWorker(): Worker {
+    const { arn, timeoutMs } = this.deployed;
+    const worker: Worker = new Worker(arn, timeoutMs, GRACE_MS, {
+      onIdle: () => {
+        this.#failedStarts = 0;
+        this.#dispatch();
+        // What starts now would be in the way of nobody.
+        if (this.#canBePrepared) this.#context.prepared.prepare(this.#preparing);
+      },
+      onTimeout: (_worker, { invoker, invocationId }) =>
+        this.#context.logger.error(
+          { invoker, invocationId, funcArn: arn, workerId: worker.id },
+          'Timing out work item.',
+        ),
+      onExit: (_worker, exit) => this.#workerExited(worker, exit),
+    });
+    return worker;
+  }
+
+  /** What is mounted is looked at when a worker starts: a disk may be there then that is not there now. */
+  get #canBePrepared(): boolean {
+    const { pinned, isolation, mounts, devices } = this.deployed;
+    const isPlain = mounts.length === 0 && devices.length === 0;
+    return !pinned && isolation === 'GreengrassContainer' && isPlain && !this.#stopped;
+  }
+
+  async #prepare(): Promise<PreparedWorker> {
+    const { engine, specOf, release } = this.#context;
+    const worker = this.#newWorker();
+    try {
+      const process = await engine.start({ ...(await specOf(this.deployed, worker)), isGated: true });
+      void process.exited.then(() => release(worker));
+      return { worker, process };
+    } catch (error) {
+      release(worker);
+      throw error;
+    }
+  }
+
+  /** Pinned functions may do their work while they load and never ask for any; an on-demand one is of no use then. */
+  #limitStart(worker: Worker): void {
+    const { startLimitMs, logger } = this.#context;
+    setTimeout(() => {
+      if (!worker.isStarting || !this.#workers.has(worker)) return;
+      logger.error(
+        { functionArn: this.deployed.arn, workerId: worker.id },
+        `Worker did not ask for work within ${startLimitMs / 1000} seconds and is stopped.`,
+      );
+      void worker.stop();
+    }, startLimitMs).unref();
   }
 
   #workerExited(worker: Worker, exit: WorkerExit): void {

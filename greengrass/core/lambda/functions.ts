@@ -24,15 +24,19 @@ import { FunctionEndpoint } from './function-endpoint.js';
 import { FunctionHost, type HostContext } from './function-host.js';
 import { createInvocation } from './invocation.js';
 import { PostedResults } from './posted-results.js';
-import { type RuntimeCommand, runtimeCommand, workerPaths } from './runtime-command.js';
+import { PreparedWorkers } from './prepared-workers.js';
+import { type InterpreterMap, type RuntimeCommand, runtimeCommand } from './runtime-command.js';
 import { SystemInvocations } from './system-invocations.js';
 import type { SystemServices } from './system-services.js';
 import { WorkBudget } from './work-queue.js';
 import { hashToken, type Worker } from './worker.js';
-import { type CoreFacts, workerEnvironment } from './worker-environment.js';
+import type { CoreFacts } from './worker-environment.js';
+import { WorkerSpecs } from './worker-specs.js';
 
 /** On-demand workers that nobody needed for so long give their memory back (V1 was seen to reuse one after 30 s). */
 const IDLE_MS = 60_000;
+/** Slow devices load large functions slowly; what takes longer than this never comes. */
+const START_LIMIT_MS = 60_000;
 
 export interface FunctionsOptions {
   readonly engine: WorkerEngine;
@@ -43,12 +47,20 @@ export interface FunctionsOptions {
   readonly maxWorkItemCount: number;
   readonly maxConcurrentLimit: number;
   readonly lruSize: number;
+  /** How many containers stand ready for on-demand functions; none where it is not given. */
+  readonly preparedWorkers?: number;
   /** Port of the IPC server, known once it listens. */
   readonly ipcPort: () => number;
+  /** Which interpreter serves which runtime name, where the operator said so. */
+  readonly interpreters?: InterpreterMap;
   /** Folder that holds `python/`, `nodejs/`, … */
   readonly runtimesFolder: string;
+  /** For tests: our runtimes speak HTTP like everybody else's. */
+  readonly withoutFrames?: boolean;
   /** For tests: how long an on-demand worker may be idle. */
   readonly idleMs?: number;
+  /** For tests: how long an on-demand worker may take until it asks for work. */
+  readonly startLimitMs?: number;
 }
 
 export interface FunctionPlan {
@@ -76,6 +88,8 @@ export class Functions implements Component, WorkDesk {
   readonly #workers = new Map<string, { worker: Worker; host: FunctionHost }>();
   readonly #results = new PostedResults();
   readonly #system: SystemInvocations;
+  readonly #specs: WorkerSpecs;
+  readonly #prepared: PreparedWorkers;
   #hosts = new Map<string, FunctionHost>();
   #commands = new Map<string, RuntimeCommand>();
   #reaper: NodeJS.Timeout | undefined;
@@ -84,7 +98,9 @@ export class Functions implements Component, WorkDesk {
     this.#options = options;
     this.#budget = new WorkBudget(options.maxWorkItemCount);
     this.#system = new SystemInvocations(options.services, this.#results);
-    this.endpoint = new FunctionEndpoint((arn) => this.#hosts.get(arn));
+    this.#specs = new WorkerSpecs({ ...options, desk: this });
+    this.#prepared = new PreparedWorkers({ limit: options.preparedWorkers ?? 0, logger: options.logger });
+    this.endpoint = new FunctionEndpoint((arn) => this.#hosts.get(arn), this.#budget);
   }
 
   async start(): Promise<void> {
@@ -107,9 +123,10 @@ export class Functions implements Component, WorkDesk {
 
   /** Everything that can be known to go wrong goes wrong here. Throws DeploymentError. */
   async prepare(functions: readonly DeployedFunction[]): Promise<FunctionPlan> {
+    const { runtimesFolder, interpreters } = this.#options;
     const commands = new Map<string, RuntimeCommand>();
     for (const deployed of functions) {
-      const command = runtimeCommand(deployed, this.#options.runtimesFolder);
+      const command = runtimeCommand(deployed, runtimesFolder, interpreters);
       if (command.warning) this.#options.logger.warn({ functionArn: deployed.arn }, command.warning);
       commands.set(deployed.arn, command);
     }
@@ -136,17 +153,19 @@ export class Functions implements Component, WorkDesk {
     const replaced = [...before.values()].filter(
       (host) => next.get(host.deployed.arn) !== host && successors.has(nameOf(host.deployed.arn)),
     );
-    for (const [arn, command] of plan.commands) this.#commands.set(arn, command);
+    const oldCommands = this.#commands;
+    this.#commands = new Map([...oldCommands, ...plan.commands]);
     this.#hosts = next;
     const fresh = [...next.values()].filter((host) => before.get(host.deployed.arn) !== host);
     const rollback = async () => {
       this.#hosts = before;
-      await Promise.all(fresh.map((host) => host.stop()));
-      for (const host of fresh) this.#moveQueue(host, before.get(host.deployed.arn));
+      await Promise.all(fresh.map((host) => host.drain()));
+      for (const host of fresh) this.#moveQueue(host, peer(host, before));
+      this.#commands = oldCommands;
       await Promise.all(replaced.map((host) => host.start()));
     };
-    await Promise.all(replaced.map((host) => host.stop()));
-    for (const host of replaced) this.#moveQueue(host, next.get(host.deployed.arn));
+    await Promise.all(replaced.map((host) => host.drain()));
+    for (const host of replaced) this.#moveQueue(host, peer(host, next));
     try {
       for (const host of fresh) await host.start();
     } catch (error) {
@@ -163,7 +182,7 @@ export class Functions implements Component, WorkDesk {
           .map((host) => host.deployed.arn),
       commit: async () => {
         const removed = [...before.values()].filter((host) => next.get(host.deployed.arn) !== host);
-        await Promise.all(removed.map((host) => host.stop()));
+        await Promise.all(removed.map((host) => host.drain()));
         for (const host of removed) host.refuseQueue();
         for (const arn of this.#commands.keys()) if (!next.has(arn)) this.#commands.delete(arn);
       },
@@ -233,6 +252,11 @@ export class Functions implements Component, WorkDesk {
     return [...this.#hosts.values()].flatMap((host) => host.workers.map((worker) => worker.status));
   }
 
+  /** Containers that stand ready for on-demand functions. */
+  get prepared(): number {
+    return this.#prepared.count;
+  }
+
   /** Work that waits for a worker, all functions together. */
   get waiting(): number {
     return this.#budget.used;
@@ -257,41 +281,29 @@ export class Functions implements Component, WorkDesk {
 
   #moveQueue(from: FunctionHost, to: FunctionHost | undefined): void {
     if (!to) return;
-    for (const item of from.takeQueue()) to.enqueue(item);
+    to.adopt(from.takeQueue());
   }
 
   #context(): HostContext {
-    const { engine, logs, logger, facts, ipcPort, runtimesFolder } = this.#options;
+    const { engine, logs, logger } = this.#options;
     return {
       engine,
       logs,
       logger,
       budget: this.#budget,
-      specOf: (deployed, worker) => {
-        const paths = workerPaths(deployed, runtimesFolder);
-        return {
-          workerId: worker.id,
-          functionArn: deployed.arn,
-          isolation: deployed.isolation,
-          argv: this.#commands.get(deployed.arn)?.argv ?? [],
-          env: workerEnvironment(deployed, facts, { token: worker.token, port: ipcPort(), paths }),
-          uid: deployed.uid,
-          gid: deployed.gid,
-          additionalGids: deployed.additionalGids,
-          ...(deployed.memoryKb === undefined ? {} : { memoryKb: deployed.memoryKb }),
-          codeFolder: deployed.codeFolder,
-          runtimeFolder: runtimesFolder,
-          accessSysfs: deployed.accessSysfs,
-          mounts: deployed.mounts,
-          devices: deployed.devices,
-        };
-      },
+      specOf: (deployed, worker) =>
+        this.#specs.of(deployed, this.#commands.get(deployed.arn) ?? { argv: [] }, worker),
+      prepared: this.#prepared,
+      release: (worker) => this.#specs.release(worker),
+      onProcess: (worker, process) => this.#specs.attach(worker, process),
       admit: () => this.#admit(),
+      startLimitMs: this.#options.startLimitMs ?? START_LIMIT_MS,
       onWorker: (host, worker) => {
         this.#idByToken.set(worker.tokenHash, worker.id);
         this.#workers.set(worker.id, { worker, host });
       },
       onWorkerGone: (worker) => {
+        this.#specs.release(worker);
         this.#idByToken.delete(worker.tokenHash);
         this.#workers.delete(worker.id);
         this.#results.forgetCaller(worker.id);
@@ -332,6 +344,16 @@ export class Functions implements Component, WorkDesk {
       if (index < surplus || now - worker.idleSince > idleMs) void worker.stop();
     }
   }
+}
+
+/** Who goes on with a host's work: the same ARN, else the only version of the function that is there. */
+function peer(host: FunctionHost, hosts: ReadonlyMap<string, FunctionHost>): FunctionHost | undefined {
+  const same = hosts.get(host.deployed.arn);
+  if (same) return same;
+  const versions = [...hosts.values()].filter(
+    ({ deployed }) => nameOf(deployed.arn) === nameOf(host.deployed.arn),
+  );
+  return versions.length === 1 ? versions[0] : undefined;
 }
 
 function nameOf(arn: string): string {

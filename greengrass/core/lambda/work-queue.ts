@@ -14,6 +14,10 @@ export class WorkBudget {
     return this.#used;
   }
 
+  hasRoom(count: number): boolean {
+    return this.#used + count <= this.limit;
+  }
+
   take(): boolean {
     if (this.#used >= this.limit) return false;
     this.#used += 1;

@@ -27,7 +27,7 @@ export class Worker {
   /** What the worker shows at the door. 32 random bytes. */
   readonly token = `Basic ${randomBytes(32).toString('base64')}`;
   readonly tokenHash: string;
-  readonly startedAt = Date.now();
+  #startedAt = Date.now();
   #state: WorkerState = 'NotStarted';
   #process: WorkerProcess | undefined;
   #poll: Poll | undefined;
@@ -36,6 +36,8 @@ export class Worker {
   #idleSince = Date.now();
   #hasPolled = false;
   #stopping = false;
+  readonly #started: Promise<WorkerProcess | undefined>;
+  #tellStarted: (process?: WorkerProcess) => void = () => {};
 
   constructor(
     readonly functionArn: string,
@@ -44,6 +46,9 @@ export class Worker {
     private readonly events: WorkerEvents,
   ) {
     this.tokenHash = hashToken(this.token);
+    this.#started = new Promise((resolve) => {
+      this.#tellStarted = resolve;
+    });
   }
 
   get caller(): Caller {
@@ -86,20 +91,32 @@ export class Worker {
     return this.#hasPolled;
   }
 
+  get startedAt(): number {
+    return this.#startedAt;
+  }
+
   starting(): void {
+    this.#startedAt = Date.now();
     this.#move('Starting');
   }
 
   /** The process runs. */
   attach(process: WorkerProcess): void {
     this.#process = process;
+    this.#tellStarted(process);
     process.exited.then((exit) => this.#exited(exit));
   }
 
   /** The process could not be started at all. */
   failedToStart(): void {
+    this.#tellStarted();
     this.#move('FailedInitialization');
     this.#move('Terminated');
+  }
+
+  /** Whether the worker itself holds the client's end of a loopback connection. Waits for the start to be over. */
+  async holdsConnection(clientPort: number, serverPort: number): Promise<boolean> {
+    return (await this.#started)?.holdsConnection(clientPort, serverPort) ?? false;
   }
 
   /** The worker asks for work; answers undefined where `signal` ended the wait or the worker is being stopped. */
@@ -109,17 +126,19 @@ export class Worker {
     this.#poll = undefined;
     if (this.#stopping || signal.aborted || this.#current) return Promise.resolve(undefined);
     return new Promise((resolve) => {
-      const poll: Poll = { resolve };
-      this.#poll = poll;
-      signal.addEventListener(
-        'abort',
-        () => {
-          if (this.#poll !== poll) return;
-          this.#poll = undefined;
-          resolve(undefined);
+      const onAbort = () => {
+        if (this.#poll === poll) this.#poll = undefined;
+        resolve(undefined);
+      };
+      // One signal may serve all requests of a worker.
+      const poll: Poll = {
+        resolve: (invocation) => {
+          signal.removeEventListener('abort', onAbort);
+          resolve(invocation);
         },
-        { once: true },
-      );
+      };
+      this.#poll = poll;
+      signal.addEventListener('abort', onAbort, { once: true });
       this.#hasPolled = true;
       this.#idleSince = Date.now();
       if (this.#state === 'Starting' || this.#state === 'Initialized' || this.#state === 'Working')

@@ -4,7 +4,7 @@
  */
 import { readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
 import type { ResourceAccessPolicy } from '../../model/function-config.js';
-import type { GroupResource } from '../../model/group.js';
+import type { GroupResource, LocalResource } from '../../model/group.js';
 import { DeploymentError } from '../errors.js';
 import type { Device, Mount } from '../isolation/worker-process.js';
 
@@ -27,6 +27,8 @@ export function resolveLocalResources(
   for (const { ResourceId, Permission = 'ro' } of policies) {
     const resource = byId.get(ResourceId);
     if (!resource) throw inaccessible(`resource ${ResourceId} is not in the group`);
+    // Secrets are read from the secret manager by who has them: there is nothing to mount.
+    if (resource.Type === 'SECRETS_MANAGER_SECRET') continue;
     const { path, stat } = source(resource);
     const gid = groupOf(resource, stat);
     if (gid !== undefined) gids.add(gid);
@@ -45,7 +47,7 @@ export function resolveLocalResources(
 }
 
 /** The source behind all links: a link must not lead where V1 forbids to go. */
-function source(resource: GroupResource): { path: string; stat: Stats } {
+function source(resource: LocalResource): { path: string; stat: Stats } {
   const given = resource.Data.SourcePath;
   let path: string;
   let stat: Stats;
@@ -64,7 +66,7 @@ function source(resource: GroupResource): { path: string; stat: Stats } {
   return { path, stat };
 }
 
-function groupOf({ Id, Data: { GroupOwnerSetting } }: GroupResource, stat: Stats): number | undefined {
+function groupOf({ Id, Data: { GroupOwnerSetting } }: LocalResource, stat: Stats): number | undefined {
   if (GroupOwnerSetting?.AutoAddGroupOwner) return stat.gid;
   const name = GroupOwnerSetting?.GroupOwner;
   if (!name) return undefined;

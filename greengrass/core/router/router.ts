@@ -5,7 +5,8 @@
 import type { Logger } from '../../lib/log.js';
 import type { Endpoint } from './endpoint.js';
 import type { Message } from './message.js';
-import { compileTable, type SubscriptionTable } from './subscription-table.js';
+import { compileTable, type Route, type SubscriptionTable } from './subscription-table.js';
+import { type Follower, type Hop, TableReader } from './trace.js';
 
 /** Pairs of source and topic without a route that are counted one by one; the rest is counted together. */
 const MAX_UNROUTED_PAIRS = 1000;
@@ -32,6 +33,11 @@ export class Router {
   readonly #unrouted = new Map<string, Unrouted>();
   #unroutedOthers = 0;
   readonly #logger: Logger;
+  /** Those endpoints that have something to settle; found when it is needed. */
+  #settling: readonly Endpoint[] | undefined;
+  readonly #followers = new Set<Follower>();
+  /** Present while somebody follows. */
+  #reader: TableReader | undefined;
 
   constructor({ logger }: { logger: Logger }) {
     this.#logger = logger;
@@ -40,15 +46,18 @@ export class Router {
   /** `key` is how subscriptions name the endpoint: an ARN, `cloud`, or `GGShadowService`. */
   register(key: string, endpoint: Endpoint): void {
     this.#endpoints.set(key, endpoint);
+    this.#settling = undefined;
   }
 
   unregister(key: string): void {
     this.#endpoints.delete(key);
+    this.#settling = undefined;
   }
 
   /** The new table answers from the next message on. */
   swap(table: SubscriptionTable): void {
     this.#table = table;
+    if (this.#reader) this.#reader = new TableReader(table);
     this.#unrouted.clear();
     this.#unroutedOthers = 0;
   }
@@ -58,23 +67,88 @@ export class Router {
   }
 
   route(message: Message): RouteResult {
-    const targets = this.#table.targets(message.source, message.topic);
-    if (targets.length === 0) {
+    const routes = this.#table.routes(message.source, message.topic);
+    if (this.#reader !== undefined) {
+      const followers = [...this.#followers].filter((follower) => follower.wants(message));
+      if (followers.length > 0) return this.#trace(message, routes, this.#reader, followers);
+    }
+    if (routes.length === 0) {
       this.#discard(message);
       return NO_ROUTE;
     }
     let refused = 0;
-    for (const target of targets) {
+    for (const route of routes) if (!this.#deliver(message, route)) refused += 1;
+    return { matched: routes.length, refused };
+  }
+
+  /** queueFullPolicy AllOrError: to all targets, or, where the queue of one of them is full, to none: false. */
+  routeToAllOrNone(message: Message): boolean {
+    const counts = new Map<Endpoint, number>();
+    for (const { target } of this.#table.routes(message.source, message.topic)) {
       const endpoint = this.#endpoints.get(target);
-      if (endpoint === undefined || !endpoint.deliver(message, target)) {
-        refused += 1;
-        this.#logger.debug(
-          { source: message.source, topic: message.topic, target },
-          'Target refused message.',
-        );
-      }
+      if (endpoint) counts.set(endpoint, (counts.get(endpoint) ?? 0) + 1);
     }
-    return { matched: targets.length, refused };
+    for (const [endpoint, count] of counts) if (endpoint.hasRoom?.(message, count) === false) return false;
+    this.route(message);
+    return true;
+  }
+
+  /**
+   * Makes durable what endpoints took since the last call. False where one of them could not: whoever promised something for
+   * these messages (PUBACK) must not keep the promise then.
+   */
+  settle(): boolean {
+    this.#settling ??= settlingOf(this.#endpoints);
+    let isSettled = true;
+    for (const endpoint of this.#settling) if (endpoint.settle?.() === false) isSettled = false;
+    return isSettled;
+  }
+
+  /** Tells `follower` of the messages that it wants, until the answered function is called. */
+  follow(follower: Follower): () => void {
+    this.#followers.add(follower);
+    this.#reader ??= new TableReader(this.#table);
+    return () => {
+      this.#followers.delete(follower);
+      if (this.#followers.size === 0) this.#reader = undefined;
+    };
+  }
+
+  #deliver(message: Message, { target, delivery }: Route): boolean {
+    const endpoint = this.#endpoints.get(target);
+    if (endpoint?.deliver(message, target, delivery)) return true;
+    this.#logger.debug({ source: message.source, topic: message.topic, target }, 'Target refused message.');
+    return false;
+  }
+
+  /** As `route`, with a look at the clock around each target. */
+  #trace(
+    message: Message,
+    routes: readonly Route[],
+    reader: TableReader,
+    followers: readonly Follower[],
+  ): RouteResult {
+    const { source, topic, qos, payload } = message;
+    const time = performance.timeOrigin + performance.now();
+    const hops = routes.map((route): Hop => {
+      const begin = performance.now();
+      const isTaken = this.#deliver(message, route);
+      const us = Math.round((performance.now() - begin) * 1000);
+      const { target } = route;
+      if (isTaken) return { target, result: 'taken', us };
+      const endpoint = this.#endpoints.get(target);
+      const reason = endpoint ? endpoint.explain?.(message, target) : 'there is no such target in this core';
+      return { target, result: 'refused', us, ...(reason === undefined ? {} : { reason }) };
+    });
+    if (hops.length === 0) this.#discard(message);
+    const nearest = hops.length === 0 ? reader.nearest(source, topic) : undefined;
+    const traced = {
+      ...{ time, source, topic, qos, bytes: payload.length, hops },
+      subscriptions: reader.matching(source, topic),
+      ...(nearest === undefined ? {} : { nearest }),
+    };
+    for (const follower of followers) follower.traced(traced);
+    return { matched: hops.length, refused: hops.filter(({ result }) => result === 'refused').length };
   }
 
   /** What found no target since the last swap, by source and topic, and how many beyond the counted pairs. */
@@ -99,4 +173,8 @@ export class Router {
     this.#unrouted.set(key, { source, topic, count: 1 });
     this.#logger.info({ source, topic }, 'Failed to get routes. Discarding message.');
   }
+}
+
+function settlingOf(endpoints: ReadonlyMap<string, Endpoint>): readonly Endpoint[] {
+  return [...new Set(endpoints.values())].filter((endpoint) => endpoint.settle !== undefined);
 }

@@ -7,42 +7,74 @@
  */
 import type { GroupSubscription } from '../../model/group.js';
 import { isReserved } from '../../model/topic.js';
+import type { Delivery } from './endpoint.js';
 
 /** Answers kept per source; beyond it the cache starts anew. */
 const CACHE_SIZE = 4096;
-const NO_TARGETS: readonly string[] = Object.freeze([]);
+const NO_ROUTES: readonly Route[] = Object.freeze([]);
+
+/** One target of a message; `delivery` where a subscription asks for more than V1 has. */
+export interface Route {
+  readonly target: string;
+  readonly delivery?: Delivery;
+}
 
 interface Node {
   readonly children: Map<string, Node>;
-  /** Targets of subjects that end here. */
-  readonly targets: string[];
-  /** Targets of subjects that go on with `#` here. */
-  readonly rest: string[];
+  /** Routes of subjects that end here. */
+  readonly routes: Route[];
+  /** Routes of subjects that go on with `#` here. */
+  readonly rest: Route[];
 }
 
 function createNode(): Node {
-  return { children: new Map(), targets: [], rest: [] };
+  return { children: new Map(), routes: [], rest: [] };
+}
+
+function routeOf({ Target, Priority, Ttl, Qos }: GroupSubscription): Route {
+  if (Priority === undefined && Ttl === undefined && Qos === undefined) return { target: Target };
+  const delivery: Delivery = {
+    ...(Qos === undefined ? {} : { qos: Qos }),
+    ...(Priority === undefined ? {} : { priority: Priority }),
+    ...(Ttl === undefined ? {} : { ttlMs: Ttl * 1000 }),
+  };
+  return { target: Target, delivery };
+}
+
+/** Several subscriptions lead to one target: it gets the best of what they ask for. */
+function best(a: Route, b: Route): Route {
+  if (a.delivery === undefined && b.delivery === undefined) return a;
+  const [first, second] = [a.delivery ?? {}, b.delivery ?? {}];
+  const qos = first.qos === 1 || second.qos === 1 ? 1 : first.qos === second.qos ? first.qos : undefined;
+  const priority = Math.max(first.priority ?? 0, second.priority ?? 0);
+  const ttlMs = Math.max(first.ttlMs ?? Number.POSITIVE_INFINITY, second.ttlMs ?? Number.POSITIVE_INFINITY);
+  const delivery: Delivery = {
+    ...(qos === undefined ? {} : { qos }),
+    priority,
+    ...(ttlMs === Number.POSITIVE_INFINITY ? {} : { ttlMs }),
+  };
+  return { target: a.target, delivery };
 }
 
 /** The subjects of one source. */
 class SourceTable {
-  readonly #exact = new Map<string, string[]>();
+  readonly #exact = new Map<string, Route[]>();
   readonly #root = createNode();
-  readonly #cache = new Map<string, readonly string[]>();
+  readonly #cache = new Map<string, readonly Route[]>();
   #hasWildcards = false;
 
-  add(subject: string, target: string): void {
-    if (!/[+#]/.test(subject)) {
-      const targets = this.#exact.get(subject);
-      if (targets) targets.push(target);
-      else this.#exact.set(subject, [target]);
+  add(subject: string, route: Route): void {
+    if (!subject.includes('+') && !subject.includes('#')) {
+      const routes = this.#exact.get(subject);
+      if (routes) routes.push(route);
+      else this.#exact.set(subject, [route]);
       return;
     }
     this.#hasWildcards = true;
     let node = this.#root;
     for (const level of subject.split('/')) {
       if (level === '#') {
-        node.rest.push(target);
+        node.rest.push(route);
         return;
       }
       let child = node.children.get(level);
@@ -52,19 +84,25 @@ class SourceTable {
       }
       node = child;
     }
-    node.targets.push(target);
+    node.routes.push(route);
   }
 
-  targets(topic: string): readonly string[] {
+  routes(topic: string): readonly Route[] {
     const known = this.#cache.get(topic);
     if (known) return known;
-    const found = new Set(this.#exact.get(topic));
+    const found = new Map<string, Route>();
+    for (const route of this.#exact.get(topic) ?? NO_ROUTES) note(found, route);
     if (this.#hasWildcards) collect(this.#root, topic.split('/'), 0, isReserved(topic), found);
-    const targets = found.size === 0 ? NO_TARGETS : Object.freeze([...found]);
+    const routes = found.size === 0 ? NO_ROUTES : Object.freeze([...found.values()]);
     if (this.#cache.size >= CACHE_SIZE) this.#cache.clear();
-    this.#cache.set(topic, targets);
-    return targets;
+    this.#cache.set(topic, routes);
+    return routes;
   }
+}
+
+function note(found: Map<string, Route>, route: Route): void {
+  const known = found.get(route.target);
+  found.set(route.target, known === undefined ? route : best(known, route));
 }
 
 /**
@@ -76,12 +114,12 @@ function collect(
   levels: readonly string[],
   index: number,
   reserved: boolean,
-  found: Set<string>,
+  found: Map<string, Route>,
 ): void {
   const wildcardsApply = !(reserved && index === 0);
-  if (index < levels.length && wildcardsApply) for (const target of node.rest) found.add(target);
+  if (index < levels.length && wildcardsApply) for (const route of node.rest) note(found, route);
   if (index === levels.length) {
-    for (const target of node.targets) found.add(target);
+    for (const route of node.routes) note(found, route);
     return;
   }
   const child = node.children.get(levels[index] as string);
@@ -96,19 +134,28 @@ export class SubscriptionTable {
 
   constructor(subscriptions: readonly GroupSubscription[]) {
     this.#subscriptions = subscriptions;
-    for (const { Source, Subject, Target } of subscriptions) {
+    for (const subscription of subscriptions) {
+      const { Source, Subject } = subscription;
       let table = this.#sources.get(Source);
       if (!table) {
         table = new SourceTable();
         this.#sources.set(Source, table);
       }
-      table.add(Subject, Target);
+      table.add(Subject, routeOf(subscription));
     }
   }
 
-  /** Targets of a message, each once, however many subscriptions name it. */
-  targets(source: string, topic: string): readonly string[] {
-    return this.#sources.get(source)?.targets(topic) ?? NO_TARGETS;
+  /** Where a message goes: each target once, however many subscriptions name it. */
+  routes(source: string, topic: string): readonly Route[] {
+    return this.#sources.get(source)?.routes(topic) ?? NO_ROUTES;
+  }
+
+  targets(source: string, topic: string): string[] {
+    return this.routes(source, topic).map(({ target }) => target);
+  }
+
+  get subscriptions(): readonly GroupSubscription[] {
+    return this.#subscriptions;
   }
 
   /** Subjects with this source, each once: what the core subscribes to in the cloud is `subjectsFrom('cloud')`. */

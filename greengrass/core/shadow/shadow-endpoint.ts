@@ -10,8 +10,8 @@ export class ShadowEndpoint implements Endpoint {
   deliver({ topic, payload }: Message): boolean {
     const request = parseShadowTopic(topic);
     if (!request || request.kind !== undefined) return false;
-    // Not inside the sender's call: the answers are routed messages of their own.
-    setImmediate(() => this.service.request(request.key, request.operation, payload));
+    // The answers are routed messages of their own, later than this call: the operation waits for its group commit.
+    void this.service.request(request.key, request.operation, payload);
     return true;
   }
 }

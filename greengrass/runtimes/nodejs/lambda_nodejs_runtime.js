@@ -5,6 +5,7 @@
  */
 const path = require('path');
 const IPCClient = require('./node_modules/aws-greengrass-ipc-sdk-js');
+const channel = require('./node_modules/aws-greengrass-ipc-sdk-js/channel');
 const common = require('./node_modules/aws-greengrass-common-js');
 const redirect = require('./redirect');
 
@@ -205,6 +206,7 @@ process.on('unhandledRejection', (error) => logger.error((error && error.stack) 
 
 redirect.redirectConsole(logger);
 checkEnvironment();
+channel.open();
 let loaded;
 try {
   checkInterfaceVersion();

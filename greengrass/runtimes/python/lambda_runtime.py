@@ -17,6 +17,7 @@ from greengrass_common import common_log_appender
 from greengrass_common.common_log_appender import write_record
 from greengrass_common.env_vars import ENCODING_TYPE, MY_FUNCTION_ARN
 from greengrass_common.function_arn_fields import FunctionArnFields
+from greengrass_ipc_python_sdk.channel import open_channel
 from greengrass_ipc_python_sdk.ipc_client import IPCClient, WorkItem
 from greengrass_ipc_python_sdk.utils.exponential_backoff import RetryTimeoutException, retry
 
@@ -145,6 +146,7 @@ def main():
     try:
         common_log_appender.install(_LOG_LEVELS.get(os.environ.get('LOG_LEVEL', 'NOTSET'), logging.NOTSET))
         make_main_module_importable()
+        open_channel()
         name = handler_argument(sys.argv[1:])
     except Exception as error:
         write_record('FATAL', 'Failed to initialize Lambda runtime due to exception: {}'.format(error))

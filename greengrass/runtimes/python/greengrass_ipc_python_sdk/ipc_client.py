@@ -12,6 +12,8 @@ except ImportError:
     import httplib as http_client
 
 from greengrass_common.env_vars import AUTH_TOKEN, GG_DAEMON_PORT
+from greengrass_ipc_python_sdk.channel import (
+    EVENT, GET_RESULT, MAX_PAYLOAD_BYTES, POST, ChannelClosed, current_channel)
 
 API = '/2016-11-01/functions/'
 DEFAULT_PORT = 8000
@@ -26,7 +28,8 @@ runtime_logger = logging.getLogger('runtime')
 
 
 class IPCException(Exception):
-    """A request to the core failed."""
+    """A request to the core failed. `is_final`: the core refused it and would do so again."""
+    is_final = False
 
 
 class WorkItem(object):
@@ -73,6 +76,10 @@ class IPCClient(object):
 
     def post_work(self, function_arn, payload, client_context, invocation_type='RequestResponse'):
         """Invokes; answers the invocation id."""
+        channel = current_channel()
+        if channel is not None:
+            flag = EVENT if invocation_type == 'Event' else 0
+            return self._ask(channel, POST, flag, function_arn, _text(client_context), _bytes(payload))[0]
         headers = {
             HEADER_CLIENT_CONTEXT: _text(client_context),
             HEADER_INVOCATION_TYPE: invocation_type,
@@ -82,6 +89,12 @@ class IPCClient(object):
 
     def get_work(self, function_arn):
         """Blocks until there is work."""
+        channel = current_channel()
+        if channel is not None:
+            try:
+                return WorkItem(*_work_item(*channel.next_work()))
+            except ChannelClosed as error:
+                raise _final(str(error))
         headers, body = self._request('GET', API + function_arn + '/work', {}, None)
         return WorkItem(
             invocation_id=headers.get(HEADER_INVOCATION_ID.lower()),
@@ -90,6 +103,8 @@ class IPCClient(object):
         )
 
     def post_work_result(self, function_arn, work_item):
+        if self._post_by_channel(work_item.invocation_id, _bytes(work_item.payload), False):
+            return
         headers = {HEADER_INVOCATION_ID: work_item.invocation_id}
         self._request('POST', API + function_arn + '/work', headers, _bytes(work_item.payload))
 
@@ -97,10 +112,16 @@ class IPCClient(object):
         """The handler failed: reported as a function error of kind Handled."""
         headers = {HEADER_INVOCATION_ID: invocation_id, HEADER_FUNCTION_ERR_TYPE: 'Handled'}
         body = json.dumps({'errorMessage': str(handler_err)})
+        if self._post_by_channel(invocation_id, _bytes(body), True):
+            return
         self._request('POST', API + function_arn + '/work', headers, _bytes(body))
 
     def get_work_result(self, function_arn, invocation_id):
         """Blocks until the invocation is done."""
+        channel = current_channel()
+        if channel is not None:
+            func_err, body = self._ask(channel, GET_RESULT, 0, invocation_id, '', b'')
+            return GetWorkResultOutput(body, func_err)
         headers, body = self._request('GET', API + function_arn, {HEADER_INVOCATION_ID: invocation_id}, None)
         # Never None: the SDKs take None for an error.
         return GetWorkResultOutput(body, headers.get(HEADER_FUNCTION_ERR_TYPE.lower()) or '')
@@ -108,6 +129,34 @@ class IPCClient(object):
     def put_initialization_result(self, function_arn, func_error=None):
         result = InitializationResult(func_error)
         self._request('PUT', API + function_arn + '/initialized', {}, _bytes(result.to_json()))
+
+    @staticmethod
+    def _ask(channel, kind, flag, first, second, payload):
+        """Answers (text, payload); an IPCException where the core refuses."""
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            raise _final('HTTP Error 413: the payload is larger than {} bytes'.format(MAX_PAYLOAD_BYTES))
+        try:
+            status, text, reason, body = channel.ask(kind, flag, first, second, payload)
+        except ChannelClosed as error:
+            raise _final(str(error))
+        if status >= 300:
+            runtime_logger.error('IPC request failed: %d %s', status, reason)
+            raise _final('HTTP Error {}: {}'.format(status, reason))
+        return text, body
+
+    @staticmethod
+    def _post_by_channel(invocation_id, payload, is_error):
+        """False where there is no channel for the caller."""
+        channel = current_channel()
+        if channel is None:
+            return False
+        try:
+            is_taken = channel.result(invocation_id, payload, is_error)
+        except ChannelClosed as error:
+            raise _final(str(error))
+        if not is_taken:
+            raise _final('HTTP Error 413: the result is larger than {} bytes'.format(MAX_PAYLOAD_BYTES))
+        return True
 
     def _request(self, method, path, headers, body):
         # Python 2 joins head and body to one string: with unicode in the head it would decode the body's bytes.
@@ -136,7 +185,9 @@ class IPCClient(object):
             raise IPCException(str(error))
         if response.status >= 300:
             runtime_logger.error('IPC request %s failed: %d %s', method, response.status, response.reason)
-            raise IPCException('HTTP Error {}: {}'.format(response.status, response.reason))
+            error = IPCException('HTTP Error {}: {}'.format(response.status, response.reason))
+            error.is_final = response.status < 500
+            raise error
         return dict((name.lower(), value) for name, value in response.getheaders()), payload
 
     def _connection(self):
@@ -154,6 +205,16 @@ class IPCClient(object):
         self._local.connection = None
         if connection is not None:
             connection.close()
+
+
+def _work_item(invocation_id, context, payload):
+    return invocation_id, payload, context
+
+
+def _final(message):
+    error = IPCException(message)
+    error.is_final = True
+    return error
 
 
 def _no_delay(sock):

@@ -24,6 +24,8 @@ def retry(time_unit, multiplier, backoff_coefficient, max_delay, max_attempts, e
                     if enable_jitter:
                         delay *= random.random()
                     attempt += 1
+                    if getattr(error, 'is_final', False):
+                        raise RetryTimeoutException(str(error))
                     if attempt >= max_attempts or waited + delay > expiration_duration * time_unit:
                         raise RetryTimeoutException('gave up after {} attempts: {}'.format(attempt, error))
                     waited += delay

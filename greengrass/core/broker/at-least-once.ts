@@ -1,0 +1,87 @@
+/** QoS 1 messages to one device: which packet ids are out, what waits for a free place. */
+import type { Delivery } from '../router/endpoint.js';
+import type { Message } from '../router/message.js';
+import type { Output } from './output.js';
+import type { PublishBytes } from './server-packets.js';
+
+/** Most messages that a device may leave without PUBACK before the next ones wait. */
+export const MAX_IN_FLIGHT = 10_000;
+/** Most bytes that are taken for a device and have not left the process; a slow reader's bound. */
+export const MAX_UNSENT_BYTES = 8 * 1024 * 1024;
+const LAST_PACKET_ID = 65_535;
+
+/** What a session of either kind does with QoS 1. */
+export interface AtLeastOnce {
+  /** False where the message had to be refused. `encoded` is called where the packet is needed now. */
+  push(message: Message, encoded: () => PublishBytes, delivery: Delivery | undefined): boolean;
+  acked(packetId: number): void;
+  /** The device is there: what it has not acknowledged goes out again. */
+  attach(output: Output): void;
+  detach(): void;
+  /** There is room in the output again. */
+  drained(): void;
+}
+
+/** The next id that `isTaken` does not know; ids go round, so that a late PUBACK does not hit a new message. */
+export function nextPacketId(last: number, isTaken: { has(id: number): boolean }): number {
+  let id = last;
+  do id = id === LAST_PACKET_ID ? 1 : id + 1;
+  while (isTaken.has(id));
+  return id;
+}
+
+/** A session that ends with its connection: nothing is ever sent twice, so ids are all that is remembered. */
+export class ConnectionWindow implements AtLeastOnce {
+  readonly #inFlight = new Set<number>();
+  #waiting: PublishBytes[] = [];
+  #waitingBytes = 0;
+  #lastId = 0;
+  #output: Output | undefined;
+
+  /** `onOverflow`: the device takes too little; as it asked for every message, its connection is to end. */
+  constructor(private readonly onOverflow: () => void) {}
+
+  push(_message: Message, encoded: () => PublishBytes): boolean {
+    const output = this.#output;
+    if (output === undefined) return false;
+    if (this.#waitingBytes + output.unsentBytes >= MAX_UNSENT_BYTES) {
+      this.onOverflow();
+      return false;
+    }
+    const packet = encoded();
+    if (this.#inFlight.size < MAX_IN_FLIGHT) this.#send(output, packet);
+    else {
+      this.#waiting.push(packet);
+      this.#waitingBytes += packet.end - packet.from;
+    }
+    return true;
+  }
+
+  acked(packetId: number): void {
+    if (!this.#inFlight.delete(packetId) || this.#waiting.length === 0 || !this.#output) return;
+    // Rarely needed: only for a device that left thousands unacknowledged.
+    const packet = this.#waiting.shift() as PublishBytes;
+    this.#waitingBytes -= packet.end - packet.from;
+    this.#send(this.#output, packet);
+  }
+
+  attach(output: Output): void {
+    this.#output = output;
+  }
+
+  detach(): void {
+    this.#output = undefined;
+    this.#inFlight.clear();
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+  }
+
+  drained(): void {}
+
+  #send(output: Output, packet: PublishBytes): void {
+    const id = nextPacketId(this.#lastId, this.#inFlight);
+    this.#lastId = id;
+    this.#inFlight.add(id);
+    output.writePublish(packet, id);
+  }
+}

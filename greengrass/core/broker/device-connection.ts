@@ -1,0 +1,314 @@
+/**
+ * One device at the other end of one socket: MQTT 3.1.1 as a server speaks it, strictly. Packets are dealt with in the
+ * order they come and to their end, nothing here waits; that is what keeps the order of a client's messages.
+ */
+import type { Duplex } from 'node:stream';
+import type { Logger } from '../../lib/log.js';
+import { filterProblem } from '../../model/topic.js';
+import type { Message } from '../router/message.js';
+import {
+  type ConnectPacket,
+  decodeConnect,
+  decodeSubscribe,
+  decodeUnsubscribe,
+  UnservedProtocol,
+  type Will,
+} from './client-packets.js';
+import { grantedQos, publishProblem, publishTopicProblem } from './device-permissions.js';
+import type { DeviceSession } from './device-session.js';
+import type { KnownTopic, KnownTopics } from './known-topics.js';
+import type { Outgoing } from './outgoing.js';
+import { Output } from './output.js';
+import { PacketSplitter, type PacketTaker } from './packet-splitter.js';
+import { CONNACK_CODES, connack, PINGRESP, suback, unsuback } from './server-packets.js';
+import type { Sessions } from './sessions.js';
+import type { TurnWriter } from './turn-writer.js';
+import { ProtocolError } from './wire-text.js';
+
+/** Most topic filters that one device may hold (AWS IoT: 50 on a connection; we leave room). */
+export const MAX_FILTERS = 500;
+
+/** What connections share. */
+export interface Broker {
+  readonly maxPacketBytes: number;
+  readonly connectTimeoutMs: number;
+  readonly sessions: Sessions;
+  readonly topics: KnownTopics;
+  readonly outgoing: Outgoing;
+  readonly writer: TurnWriter;
+  readonly logger: Logger;
+  readonly onPublish: (message: Message) => void;
+  /** ARN of the device that this certificate and client id speak for, or undefined. */
+  identify(certificateId: string, clientId: string): string | undefined;
+  /** The connection serves its client id from now on; who did before is closed. */
+  entered(connection: DeviceConnection): void;
+  left(connection: DeviceConnection): void;
+}
+
+const QOS1 = 0x02;
+const DUP = 0x08;
+const RETAIN = 0x01;
+
+export class DeviceConnection implements PacketTaker {
+  readonly #socket: Duplex;
+  readonly #broker: Broker;
+  readonly #output: Output;
+  readonly #splitter: PacketSplitter;
+  #clientId = '';
+  #source = '';
+  #session: DeviceSession | undefined;
+  #will: Will | undefined;
+  #isClosed = false;
+  /** Ms of silence after which the connection is closed; 0: never. */
+  #patienceMs: number;
+  #wasHeard = false;
+  #silentSince: number;
+  #lastTopic: KnownTopic | undefined;
+  #lastTopicBytes: Buffer | undefined;
+
+  constructor(
+    socket: Duplex,
+    readonly certificateId: string,
+    broker: Broker,
+  ) {
+    this.#socket = socket;
+    this.#broker = broker;
+    this.#patienceMs = broker.connectTimeoutMs;
+    this.#silentSince = Date.now();
+    this.#output = new Output({
+      socket,
+      writer: broker.writer,
+      onUnsettled: () => this.close('what it sent could not be made durable'),
+      onDrained: () => this.#session?.drained(),
+    });
+    this.#splitter = new PacketSplitter(this, broker.maxPacketBytes);
+    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    socket.on('error', (error) => this.close(error.message));
+    socket.on('close', () => this.close('the connection was closed'));
+  }
+
+  /** Thing name; '' before CONNECT was accepted. */
+  get clientId(): string {
+    return this.#clientId;
+  }
+
+  /** Ends the connection at once. The will is published: this is no DISCONNECT. Idempotent. */
+  close(reason: string): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#socket.destroy();
+    this.#leave(reason);
+  }
+
+  /** Ends the connection when everything has been sent. A peer that does not close its side is not waited for. */
+  #finish(reason: string): void {
+    this.#isClosed = true;
+    this.#output.end();
+    setTimeout(() => this.#socket.destroy(), this.#broker.connectTimeoutMs).unref();
+    this.#leave(reason);
+  }
+
+  #leave(reason: string): void {
+    const session = this.#session;
+    this.#session = undefined;
+    this.#broker.logger.debug({ clientId: this.#clientId, reason }, 'Device connection ended.');
+    if (!session) return;
+    this.#broker.sessions.leave(session);
+    this.#broker.left(this);
+    this.#broker.logger.info({ clientId: this.#clientId }, 'Device disconnected.');
+    this.#publishWill();
+  }
+
+  /** Ends the connection without a word to anybody: the server stops. */
+  abandon(): void {
+    this.#will = undefined;
+    this.close('the server stops');
+    this.#socket.destroy();
+  }
+
+  /** Called from time to time; closes where the client was silent for longer than it may be. */
+  checkSilence(now: number): void {
+    if (this.#wasHeard) {
+      this.#wasHeard = false;
+      this.#silentSince = now;
+    } else if (this.#patienceMs > 0 && now - this.#silentSince > this.#patienceMs) {
+      this.close(this.#session ? 'the keep-alive time is over' : 'no CONNECT came');
+    }
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.#isClosed) return;
+    // Before CONNECT nothing but CONNECT counts as a sign of life.
+    this.#wasHeard = this.#session !== undefined;
+    try {
+      const problem = this.#splitter.feed(chunk);
+      if (problem !== undefined) this.close(problem);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.close(error.message);
+    }
+  }
+
+  take(first: number, bytes: Buffer, start: number, end: number, from: number): boolean {
+    const type = first >> 4;
+    if (this.#session === undefined) {
+      if (first !== 0x10) throw new ProtocolError('the first packet is not CONNECT');
+      this.#connect(bytes, start, end);
+    } else if (type === 3) this.#publish(first, bytes, start, end, from);
+    else if (first === 0x40) this.#puback(bytes, start, end);
+    else this.#other(first, bytes, start, end);
+    return !this.#isClosed;
+  }
+
+  #other(first: number, bytes: Buffer, start: number, end: number): void {
+    if (first === 0x82) this.#subscribe(bytes, start, end);
+    else if (first === 0xa2) this.#unsubscribe(bytes, start, end);
+    else if (first === 0xc0 && start === end) this.#output.write(PINGRESP);
+    else if (first === 0xe0 && start === end) this.#disconnect();
+    else throw new ProtocolError(`a packet that begins with 0x${first.toString(16)} is not allowed here`);
+  }
+
+  #connect(bytes: Buffer, start: number, end: number): void {
+    let packet: ConnectPacket;
+    try {
+      packet = decodeConnect(bytes, start, end);
+    } catch (error) {
+      if (!(error instanceof UnservedProtocol)) throw error;
+      this.#refuse(CONNACK_CODES.protocol, error.message);
+      return;
+    }
+    const { clientId, cleanSession, keepAliveS, will } = packet;
+    if (clientId === '' && !cleanSession) {
+      this.#refuse(CONNACK_CODES.clientId, 'an empty client id needs a clean session');
+      return;
+    }
+    const source = this.#broker.identify(this.certificateId, clientId);
+    if (source === undefined) {
+      this.#broker.logger.warn(
+        { clientId, certificateId: this.certificateId },
+        'Connection refused: the client id is not the thing name that the certificate belongs to.',
+      );
+      this.#refuse(CONNACK_CODES.notAuthorized, 'not authorized');
+      return;
+    }
+    this.#clientId = clientId;
+    this.#source = source;
+    this.#will = will;
+    this.#patienceMs = keepAliveS * 1500;
+    this.#wasHeard = true;
+    this.#broker.entered(this);
+    const { session, isPresent } = this.#broker.sessions.open(clientId, cleanSession, () =>
+      // Not here and now: this is called in the middle of somebody else's message.
+      setImmediate(() => this.close('it takes less than it is sent, and asked for every message')),
+    );
+    this.#session = session;
+    this.#output.writeAnswer(connack(CONNACK_CODES.accepted, isPresent));
+    session.attach(this.#output);
+    this.#broker.logger.info({ clientId }, 'Device connected.');
+  }
+
+  #refuse(code: number, reason: string): void {
+    this.#output.write(connack(code, false));
+    this.#finish(reason);
+  }
+
+  #publish(first: number, bytes: Buffer, start: number, end: number, from: number): void {
+    const qos = (first >> 1) & 3;
+    const topicStart = start + 2;
+    const topicEnd = topicStart > end ? end + 1 : topicStart + bytes.readUInt16BE(start);
+    const payloadStart = qos > 0 ? topicEnd + 2 : topicEnd;
+    if (payloadStart > end) throw new ProtocolError('the PUBLISH ends within its topic or packet id');
+    if (qos === 3 || (qos === 0 && first & DUP))
+      throw new ProtocolError('the flags of the PUBLISH are invalid');
+    const topic = this.#topicOf(bytes, topicStart, topicEnd);
+    const problem = topic.problem ?? publishProblem(qos, end - payloadStart);
+    if (problem !== undefined) {
+      this.#refusePublish(topic.name, problem);
+      this.close(problem);
+      return;
+    }
+    const payload = bytes.subarray(payloadStart, end);
+    if (qos === 0) {
+      const message: Message = { source: this.#source, topic: topic.name, payload, qos: 0 };
+      if (!(first & RETAIN)) this.#broker.outgoing.prime(message, { bytes, from, end, idAt: 0 });
+      this.#broker.onPublish(message);
+      return;
+    }
+    const packetId = bytes.readUInt16BE(topicEnd);
+    if (packetId === 0) throw new ProtocolError('the packet id of the PUBLISH is 0');
+    const message: Message = { source: this.#source, topic: topic.name, payload, qos: 1 };
+    if (first === (0x30 | QOS1)) this.#broker.outgoing.prime(message, { bytes, from, end, idAt: topicEnd });
+    this.#broker.onPublish(message);
+    this.#output.writePuback(packetId);
+  }
+
+  /** Mostly the topic of the message before: then its bytes are compared, which is cheaper than a look-up. */
+  #topicOf(bytes: Buffer, start: number, end: number): KnownTopic {
+    const last = this.#lastTopicBytes;
+    if (last !== undefined && last.length === end - start) {
+      let at = last.length - 1;
+      while (at >= 0 && last[at] === bytes[start + at]) at -= 1;
+      if (at < 0) return this.#lastTopic as KnownTopic;
+    }
+    const topic = this.#broker.topics.find(bytes, start, end);
+    this.#lastTopic = topic;
+    this.#lastTopicBytes = Buffer.from(bytes.subarray(start, end));
+    return topic;
+  }
+
+  #refusePublish(topic: string, reason: string): void {
+    this.#broker.logger.warn({ clientId: this.#clientId, topic, reason }, 'Publish refused.');
+  }
+
+  #puback(bytes: Buffer, start: number, end: number): void {
+    if (end - start !== 2) throw new ProtocolError('the PUBACK has not two bytes');
+    this.#session?.acked(bytes.readUInt16BE(start));
+  }
+
+  #subscribe(bytes: Buffer, start: number, end: number): void {
+    const { packetId, filters } = decodeSubscribe(bytes, start, end);
+    const session = this.#session as DeviceSession;
+    const codes = filters.map(({ filter, qos }) => {
+      const problem =
+        filterProblem(filter) ??
+        (session.filters.size >= MAX_FILTERS && !session.filters.has(filter)
+          ? `more than ${MAX_FILTERS} topic filters`
+          : undefined);
+      if (problem === undefined) {
+        this.#broker.sessions.subscribe(session, filter, grantedQos(qos));
+        return grantedQos(qos);
+      }
+      this.#broker.logger.warn(
+        { clientId: this.#clientId, filter, reason: problem },
+        'Subscription refused.',
+      );
+      return 0x80;
+    });
+    this.#output.writeAnswer(suback(packetId, codes));
+  }
+
+  #unsubscribe(bytes: Buffer, start: number, end: number): void {
+    const { packetId, filters } = decodeUnsubscribe(bytes, start, end);
+    for (const filter of filters) this.#broker.sessions.unsubscribe(this.#session as DeviceSession, filter);
+    this.#output.writeAnswer(unsuback(packetId));
+  }
+
+  /** The will is forgotten; what was acknowledged before still goes out [MQTT-3.14.4-2], [MQTT-3.14.4-3]. */
+  #disconnect(): void {
+    this.#will = undefined;
+    this.#finish('DISCONNECT');
+  }
+
+  #publishWill(): void {
+    const will = this.#will;
+    this.#will = undefined;
+    if (!will) return;
+    const problem = publishTopicProblem(will.topic) ?? publishProblem(will.qos, will.payload.length);
+    if (problem !== undefined) {
+      this.#refusePublish(will.topic, problem);
+      return;
+    }
+    const { topic, payload, qos } = will;
+    this.#broker.onPublish({ source: this.#source, topic, payload, qos: qos === 1 ? 1 : 0 });
+  }
+}

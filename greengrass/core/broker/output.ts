@@ -1,0 +1,193 @@
+/**
+ * What is on its way to one client. Packets are copied behind each other into one buffer, very large ones are shared
+ * with everybody who gets them; all of it goes out in one write, never more than one write at a time. Who writes looks
+ * at `unsentBytes` first: that is the bound of a slow reader.
+ */
+import type { Duplex } from 'node:stream';
+import { LARGE_BYTES } from './output-buffers.js';
+import type { PublishBytes } from './server-packets.js';
+import type { TurnWriter } from './turn-writer.js';
+
+/** Packets up to here are copied: cheaper than one more piece in a write. */
+const MAX_COPIED_BYTES = 16 * 1024;
+const LEAST_BUFFER_BYTES = 512;
+const PUBACK = 0x40;
+
+export interface OutputOptions {
+  readonly socket: Duplex;
+  readonly writer: TurnWriter;
+  /** What was to be acknowledged could not be made durable: the client must not hear that it was. */
+  readonly onUnsettled: () => void;
+  /** Everything that was written has left the process. */
+  readonly onDrained: () => void;
+}
+
+export class Output {
+  readonly #options: OutputOptions;
+  /** Complete pieces, in order; `#buffer` from `#from` to `#used` comes behind them. */
+  #pieces: Buffer[] = [];
+  #piecesBytes = 0;
+  #buffer: Buffer | undefined;
+  #from = 0;
+  #used = 0;
+  /** How much the last turns needed. */
+  #usual = LEAST_BUFFER_BYTES;
+  /** Buffers that the pieces lie in, and those of the write that is under way. */
+  #filled: Buffer[] = [];
+  #inWrite: Buffer[] = [];
+  #isWaiting = false;
+  #writingBytes = 0;
+  #holdsAcks = false;
+  #isEnding = false;
+
+  constructor(options: OutputOptions) {
+    this.#options = options;
+  }
+
+  /** Bytes that were taken and have not left the process. */
+  get unsentBytes(): number {
+    return this.#piecesBytes + this.#used - this.#from + this.#writingBytes;
+  }
+
+  /** An answer that promises something: sent when what it promises is durable. */
+  writeAnswer(bytes: Buffer): void {
+    this.#holdsAcks = true;
+    this.write(bytes);
+  }
+
+  /** `bytes` are never changed afterwards. */
+  write(bytes: Buffer): void {
+    this.#copy(bytes, 0, bytes.length);
+    this.#schedule();
+  }
+
+  /** The same bytes for many clients, each with its own packet id (QoS 1). */
+  writePublish({ bytes, from, end, idAt }: PublishBytes, packetId: number): void {
+    const isCopied = end - from <= MAX_COPIED_BYTES;
+    const copiedTo = isCopied ? end : idAt === 0 ? from : idAt + 2;
+    if (copiedTo > from) {
+      const at = this.#copy(bytes, from, copiedTo);
+      if (idAt > 0) this.#writeId(at + idAt - from, packetId);
+    }
+    if (!isCopied) this.#share(bytes.subarray(copiedTo, end));
+    this.#schedule();
+  }
+
+  writePuback(packetId: number): void {
+    const at = this.#reserve(4);
+    const buffer = this.#buffer as Buffer;
+    buffer[at] = PUBACK;
+    buffer[at + 1] = 2;
+    this.#writeId(at + 2, packetId);
+    this.#holdsAcks = true;
+    this.#schedule();
+  }
+
+  /** Nothing is written afterwards; the connection closes when all has been sent. */
+  end(): void {
+    this.#isEnding = true;
+    this.#schedule();
+  }
+
+  /** For the TurnWriter. */
+  flush(isSettled: boolean): void {
+    this.#isWaiting = false;
+    if (this.#holdsAcks && !isSettled) {
+      this.#options.onUnsettled();
+      return;
+    }
+    this.#holdsAcks = false;
+    if (this.#writingBytes === 0) this.#send();
+  }
+
+  #send(): void {
+    const { socket } = this.#options;
+    if (socket.destroyed) return;
+    const bytes = this.#piecesBytes + this.#used - this.#from;
+    if (bytes > 0) {
+      this.#closePiece();
+      const pieces = this.#pieces;
+      this.#begin(bytes);
+      const last = pieces.length - 1;
+      if (last > 0) socket.cork();
+      for (let index = 0; index < last; index++) socket.write(pieces[index] as Buffer);
+      socket.write(pieces[last] as Buffer, this.#sent);
+      if (last > 0) socket.uncork();
+    }
+    if (this.#isEnding) socket.end();
+  }
+
+  readonly #sent = (error?: Error | null): void => {
+    // After an error nobody knows who still looks at the memory.
+    if (!error) for (const buffer of this.#inWrite) this.#options.writer.buffers.giveBack(buffer);
+    this.#inWrite = [];
+    this.#writingBytes = 0;
+    // What came meanwhile and waits for its turn is sent in its turn: its acknowledgements are not settled yet.
+    if (this.#isWaiting) return;
+    if (this.#isEnding || this.#piecesBytes + this.#used - this.#from > 0) this.#send();
+    else this.#options.onDrained();
+  };
+
+  #schedule(): void {
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    this.#options.writer.add(this);
+  }
+
+  #writeId(at: number, packetId: number): void {
+    const buffer = this.#buffer as Buffer;
+    buffer[at] = packetId >> 8;
+    buffer[at + 1] = packetId & 0xff;
+  }
+
+  #copy(bytes: Buffer, from: number, end: number): number {
+    const at = this.#reserve(end - from);
+    bytes.copy(this.#buffer as Buffer, at, from, end);
+    return at;
+  }
+
+  /** Room for `size` bytes in the buffer; answers where. */
+  #reserve(size: number): number {
+    const at = this.#used;
+    if (this.#buffer !== undefined && at + size <= this.#buffer.length) {
+      this.#used = at + size;
+      return at;
+    }
+    this.#closePiece();
+    if (this.#buffer !== undefined) {
+      this.#filled.push(this.#buffer);
+      this.#usual = Math.min(this.#usual * 4, LARGE_BYTES);
+    }
+    this.#buffer = this.#options.writer.buffers.take(Math.max(this.#usual, size));
+    this.#from = 0;
+    this.#used = size;
+    return 0;
+  }
+
+  #share(bytes: Buffer): void {
+    this.#closePiece();
+    this.#pieces.push(bytes);
+    this.#piecesBytes += bytes.length;
+  }
+
+  #closePiece(): void {
+    if (this.#used === this.#from) return;
+    this.#pieces.push((this.#buffer as Buffer).subarray(this.#from, this.#used));
+    this.#piecesBytes += this.#used - this.#from;
+    this.#from = this.#used;
+  }
+
+  /** All pieces are given to the socket. The next buffer is as large as this turn was, roughly. */
+  #begin(bytes: number): void {
+    if (this.#buffer !== undefined) this.#filled.push(this.#buffer);
+    this.#inWrite = this.#filled;
+    this.#filled = [];
+    this.#writingBytes = bytes;
+    this.#pieces = [];
+    this.#piecesBytes = 0;
+    this.#buffer = undefined;
+    this.#from = 0;
+    this.#used = 0;
+    if (bytes * 4 < this.#usual) this.#usual = Math.max(LEAST_BUFFER_BYTES, this.#usual >> 1);
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * Sessions of devices that asked to be remembered (clean session 0), in SQLite: topic filters, and QoS 1 messages that
+ * the device has not acknowledged. Changes gather in memory and become durable together in `commit`.
+ */
+import { join } from 'node:path';
+import { type Database, openDatabase, type Statement } from '../../lib/sqlite.js';
+
+/** Where a core keeps them. */
+export function sessionStorePath(writeDirectory: string): string {
+  return join(writeDirectory, 'var', 'state', 'sessions.db');
+}
+
+const MIGRATIONS = [
+  `CREATE TABLE session (client_id TEXT PRIMARY KEY) WITHOUT ROWID;
+   CREATE TABLE filter (
+     client_id TEXT NOT NULL REFERENCES session ON DELETE CASCADE,
+     filter TEXT NOT NULL,
+     qos INTEGER NOT NULL,
+     PRIMARY KEY (client_id, filter)
+   ) WITHOUT ROWID;
+   CREATE TABLE message (
+     seq INTEGER PRIMARY KEY,
+     client_id TEXT NOT NULL REFERENCES session ON DELETE CASCADE,
+     packet_id INTEGER NOT NULL,
+     topic TEXT NOT NULL,
+     payload BLOB NOT NULL,
+     priority INTEGER NOT NULL,
+     expires_at INTEGER,
+     sent INTEGER NOT NULL
+   );
+   CREATE INDEX message_client ON message (client_id);`,
+];
+
+/** A message that waits for its PUBACK; the payload is in the file. */
+export interface StoredMessage {
+  /** Order of arrival, over all sessions. */
+  readonly seq: number;
+  readonly packetId: number;
+  readonly bytes: number;
+  readonly priority: number;
+  /** Unix time in ms; absent: waits for ever. */
+  readonly expiresAt?: number;
+  /** True where it may have reached the device before. */
+  sent: boolean;
+}
+
+export interface StoredSession {
+  readonly clientId: string;
+  readonly filters: ReadonlyMap<string, 0 | 1>;
+  readonly messages: readonly StoredMessage[];
+}
+
+interface MessageRow {
+  seq: number;
+  packet_id: number;
+  bytes: number;
+  priority: number;
+  expires_at: number | null;
+  sent: number;
+}
+
+export class SessionStore {
+  readonly #db: Database;
+  readonly #statements: ReturnType<typeof prepare>;
+  readonly #runAll: (changes: ReadonlyArray<() => void>) => void;
+  #changes: Array<() => void> = [];
+  /** Messages of this turn: they can be sent before they are in the file. */
+  #fresh = new Map<number, { topic: string; payload: Buffer }>();
+  #lastSeq: number;
+
+  /** `onChange`: something waits for a commit. Throws DatabaseError. */
+  constructor(
+    path: string,
+    private readonly onChange: () => void,
+  ) {
+    this.#db = openDatabase(path, { migrations: MIGRATIONS });
+    this.#statements = prepare(this.#db);
+    this.#runAll = this.#db.transaction((changes: ReadonlyArray<() => void>) => {
+      for (const change of changes) change();
+    });
+    this.#lastSeq = this.#statements.lastSeq.get()?.seq ?? 0;
+  }
+
+  load(): StoredSession[] {
+    const { sessions, filters, messages } = this.#statements;
+    return sessions.all().map(({ client_id: clientId }) => ({
+      clientId,
+      filters: new Map(filters.all(clientId).map(({ filter, qos }) => [filter, qos === 1 ? 1 : 0])),
+      messages: messages.all(clientId).map(toMessage),
+    }));
+  }
+
+  create(clientId: string): void {
+    this.#change(() => this.#statements.addSession.run(clientId));
+  }
+
+  delete(clientId: string): void {
+    this.#change(() => this.#statements.deleteSession.run(clientId));
+  }
+
+  setFilter(clientId: string, filter: string, qos: 0 | 1): void {
+    this.#change(() => this.#statements.setFilter.run(clientId, filter, qos));
+  }
+
+  deleteFilter(clientId: string, filter: string): void {
+    this.#change(() => this.#statements.deleteFilter.run(clientId, filter));
+  }
+
+  add(
+    clientId: string,
+    { topic, payload }: { topic: string; payload: Buffer },
+    entry: Omit<StoredMessage, 'seq' | 'bytes' | 'sent'>,
+  ): StoredMessage {
+    const message: StoredMessage = { ...entry, seq: ++this.#lastSeq, bytes: payload.length, sent: false };
+    const { seq, packetId, priority, expiresAt } = message;
+    this.#fresh.set(seq, { topic, payload });
+    this.#change(() => {
+      const sent = message.sent ? 1 : 0;
+      this.#statements.add.run(seq, clientId, packetId, topic, payload, priority, expiresAt ?? null, sent);
+    });
+    return message;
+  }
+
+  markSent(message: StoredMessage): void {
+    message.sent = true;
+    if (this.#fresh.has(message.seq)) return;
+    this.#change(() => this.#statements.markSent.run(message.seq));
+  }
+
+  remove({ seq }: StoredMessage): void {
+    this.#change(() => this.#statements.remove.run(seq));
+  }
+
+  /** Undefined where the message is gone. */
+  read({ seq }: StoredMessage): { topic: string; payload: Buffer } | undefined {
+    return this.#fresh.get(seq) ?? this.#statements.read.get(seq);
+  }
+
+  #change(change: () => void): void {
+    if (this.#changes.push(change) === 1) this.onChange();
+  }
+
+  /** All changes so far, durable. Throws where they can't be: nothing of them was kept then. */
+  commit(): void {
+    if (this.#changes.length === 0) return;
+    const changes = this.#changes;
+    this.#changes = [];
+    this.#fresh = new Map();
+    this.#runAll(changes);
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}
+
+function prepare(db: Database) {
+  return {
+    lastSeq: db.prepare('SELECT max(seq) AS seq FROM message') as Statement<[], { seq: number | null }>,
+    sessions: db.prepare('SELECT client_id FROM session') as Statement<[], { client_id: string }>,
+    filters: db.prepare('SELECT filter, qos FROM filter WHERE client_id = ?') as Statement<
+      [string],
+      { filter: string; qos: number }
+    >,
+    messages: db.prepare(
+      `SELECT seq, packet_id, length(payload) AS bytes, priority, expires_at, sent
+       FROM message WHERE client_id = ? ORDER BY seq`,
+    ) as Statement<[string], MessageRow>,
+    addSession: db.prepare('INSERT OR IGNORE INTO session VALUES (?)'),
+    deleteSession: db.prepare('DELETE FROM session WHERE client_id = ?'),
+    setFilter: db.prepare('INSERT OR REPLACE INTO filter VALUES (?, ?, ?)'),
+    deleteFilter: db.prepare('DELETE FROM filter WHERE client_id = ? AND filter = ?'),
+    add: db.prepare('INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
+    markSent: db.prepare('UPDATE message SET sent = 1 WHERE seq = ?'),
+    remove: db.prepare('DELETE FROM message WHERE seq = ?'),
+    read: db.prepare('SELECT topic, payload FROM message WHERE seq = ?') as Statement<
+      [number],
+      { topic: string; payload: Buffer }
+    >,
+  };
+}
+
+function toMessage(row: MessageRow): StoredMessage {
+  return {
+    seq: row.seq,
+    packetId: row.packet_id,
+    bytes: row.bytes,
+    priority: row.priority,
+    ...(row.expires_at === null ? {} : { expiresAt: row.expires_at }),
+    sent: row.sent === 1,
+  };
+}

@@ -1,0 +1,38 @@
+/**
+ * One write for each socket in a turn of the event loop: outputs that have something say so here, and are written when
+ * all sockets that were readable have been read. Under TLS this is also one record instead of one for every message.
+ */
+import type { Output } from './output.js';
+import { OutputBuffers } from './output-buffers.js';
+
+export class TurnWriter {
+  readonly buffers = new OutputBuffers();
+  #waiting: Output[] = [];
+  #isScheduled = false;
+
+  /**
+   * `settle` is called before anything is written: what the parts took over in this turn becomes durable, so that no
+   * PUBACK goes out for what a power cut could still take. False where that failed.
+   */
+  constructor(private readonly settle: () => boolean) {}
+
+  add(output: Output): void {
+    this.#waiting.push(output);
+    this.wake();
+  }
+
+  /** There is something to settle at the end of this turn, also where nothing is to be written. */
+  wake(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => this.flush());
+  }
+
+  flush(): void {
+    this.#isScheduled = false;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    const isSettled = this.settle();
+    for (const output of waiting) output.flush(isSettled);
+  }
+}

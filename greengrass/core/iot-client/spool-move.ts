@@ -1,0 +1,23 @@
+import type { Spool, SpooledMessage } from './spool.js';
+
+const COUNT = 256;
+const BYTES = 1024 * 1024;
+
+/** Empties one spool into another, in order; answers the new message of each id in `watched` that found room. */
+export function moveSpool(
+  from: Spool,
+  to: Spool,
+  watched: ReadonlySet<number>,
+): ReadonlyMap<number, SpooledMessage> {
+  const moved = new Map<number, SpooledMessage>();
+  for (;;) {
+    from.flush();
+    const read = from.after(0, COUNT, BYTES);
+    if (read.length === 0) return moved;
+    for (const message of read) {
+      const copy = to.push(message.topic, message.payload, message.expiresAt);
+      if (copy && watched.has(message.id)) moved.set(message.id, copy);
+      from.remove(message);
+    }
+  }
+}

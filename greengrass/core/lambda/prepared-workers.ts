@@ -1,0 +1,124 @@
+/**
+ * Workers of on-demand functions, ready but for the last step: the container stands and a gate in it waits for a word of
+ * ours before it becomes the function's program. One for each function, and no more than a limit in all: the one that was
+ * not needed for the longest time gives way. A cold start that finds one waits for the interpreter only.
+ */
+import type { Logger } from '../../lib/log.js';
+import type { WorkerProcess } from '../isolation/worker-process.js';
+import type { Worker } from './worker.js';
+
+/** A worker that nobody knows yet: its token is no key, and it has not been counted. */
+export interface PreparedWorker {
+  readonly worker: Worker;
+  readonly process: WorkerProcess;
+}
+
+export interface PreparedWorkersOptions {
+  /** How many there may be. Each holds about 1 MB; 0 prepares none. */
+  readonly limit: number;
+  readonly logger: Logger;
+}
+
+/** Who gets prepared workers. */
+export interface Preparing {
+  readonly arn: string;
+  /** Makes one; rejects where the container can't be made, which the next start will tell. */
+  readonly make: () => Promise<PreparedWorker>;
+}
+
+export class PreparedWorkers {
+  readonly #options: PreparedWorkersOptions;
+  /** The longest unneeded first. */
+  readonly #ready = new Map<Preparing, PreparedWorker>();
+  readonly #wanted = new Set<Preparing>();
+  /** Workers that are being given back. */
+  readonly #ending = new Map<Preparing, Promise<unknown>>();
+  #making: { readonly owner: Preparing; readonly done: Promise<void> } | undefined;
+
+  constructor(options: PreparedWorkersOptions) {
+    this.#options = options;
+  }
+
+  /** How many stand ready. */
+  get count(): number {
+    return this.#ready.size;
+  }
+
+  /** The function's prepared worker, which is the caller's from now on. */
+  take(owner: Preparing): PreparedWorker | undefined {
+    const prepared = this.#ready.get(owner);
+    this.#ready.delete(owner);
+    return prepared;
+  }
+
+  /** Prepares one in the background, one at a time, where the function has none. */
+  prepare(owner: Preparing): void {
+    if (this.#options.limit === 0 || this.#ready.has(owner)) return;
+    this.#wanted.add(owner);
+    void this.#makeNext();
+  }
+
+  /** As `prepare`, but only where nobody has to give way. */
+  prepareIfRoom(owner: Preparing): void {
+    if (this.#ready.size + this.#wanted.size < this.#options.limit) this.prepare(owner);
+  }
+
+  /** The function is gone or has stopped: so is, when this resolves, what was prepared for it. */
+  async drop(owner: Preparing): Promise<void> {
+    this.#wanted.delete(owner);
+    if (this.#making?.owner === owner) await this.#making.done;
+    const prepared = this.take(owner);
+    if (prepared) this.#end(owner, prepared);
+    await this.#ending.get(owner);
+  }
+
+  async #makeNext(): Promise<void> {
+    const [owner] = this.#wanted;
+    if (this.#making || !owner) return;
+    const done = this.#make(owner);
+    this.#making = { owner, done };
+    await done;
+    this.#making = undefined;
+    void this.#makeNext();
+  }
+
+  async #make(owner: Preparing): Promise<void> {
+    try {
+      const prepared = await owner.make();
+      if (this.#wanted.delete(owner)) this.#keep(owner, prepared);
+      else this.#end(owner, prepared);
+    } catch (error) {
+      this.#wanted.delete(owner);
+      const reason = (error as Error).message;
+      this.#options.logger.debug({ functionArn: owner.arn, reason }, 'No worker could be prepared.');
+    }
+  }
+
+  #keep(owner: Preparing, prepared: PreparedWorker): void {
+    this.#ready.set(owner, prepared);
+    // It may end while it waits (killed, out of memory); the next start makes its own.
+    void prepared.process.exited.then(() => {
+      if (this.#ready.get(owner) !== prepared) return;
+      this.#ready.delete(owner);
+      closeLogs(prepared.process);
+    });
+    for (const [oldest, surplus] of this.#ready) {
+      if (this.#ready.size <= this.#options.limit) break;
+      this.#ready.delete(oldest);
+      this.#end(oldest, surplus);
+    }
+  }
+
+  /** The gate has nothing to clean up, so that it gets no time for it; and nobody reads what it may have said. */
+  #end(owner: Preparing, { process }: PreparedWorker): void {
+    closeLogs(process);
+    const ended = process.stop(0).finally(() => {
+      if (this.#ending.get(owner) === ended) this.#ending.delete(owner);
+    });
+    this.#ending.set(owner, ended);
+  }
+}
+
+function closeLogs({ logs }: WorkerProcess): void {
+  for (const stream of Object.values(logs)) stream.destroy();
+}

@@ -1,0 +1,4 @@
+package com.amazonaws.greengrass.javasdk.model;
+
+/** The message was taken. */
+public class PublishResult {}
