@@ -132,7 +132,7 @@ function coreConfig(options: BootstrapOptions, root: string, hash: string, thing
 }
 
 /** V1's minimal policy of a core, and its messages: any topic that is not the system's. */
-function corePolicy({ iot, greengrass }: Scope, name: string): PolicyStatement[] {
+export function corePolicy({ iot, greengrass }: Scope, name: string): PolicyStatement[] {
   return [
     {
       Effect: 'Allow',

@@ -83,7 +83,7 @@ async function devicesOf({ greengrass }: Clients, arn: string | undefined): Prom
 }
 
 /** Discovery of its own cores, and messages and its own shadow in the cloud. */
-function devicePolicy({ iot }: Scope, name: string): PolicyStatement[] {
+export function devicePolicy({ iot }: Scope, name: string): PolicyStatement[] {
   return [
     { Effect: 'Allow', Action: ['greengrass:Discover'], Resource: [`${iot}:thing/${name}`] },
     { Effect: 'Allow', Action: ['iot:Connect'], Resource: [`${iot}:client/${name}`] },

@@ -31,7 +31,7 @@ export interface Scope {
   readonly greengrass: string;
 }
 
-function scopeOf(thingArn: string): Scope {
+export function scopeOf(thingArn: string): Scope {
   const [, partition, , region, account] = thingArn.split(':');
   return {
     iot: `arn:${partition}:iot:${region}:${account}`,

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { VERSION } from '../lib/package-root.js';
+import { addAdopt } from './adopt/verbs.js';
 import type { Clients } from './clients.js';
 import { SHELLS } from './completion/shells.js';
 import type { ConnectOptions } from './connect.js';
@@ -246,6 +247,7 @@ export function ownVerbs(): Command {
   for (const add of [addBootstrap, addDevice, addDeploy, addLambda, addTrace, addShadow, addCompletion])
     add(gg);
   for (const add of [addPlan, addDeployment]) add(gg, { common, connect, tell });
+  addAdopt(gg, { withConnection, connect, connection, tell });
   return gg;
 }
 

@@ -14,11 +14,22 @@ const LEFT_OUT = new Set(['README.md', 'lambda.json', '__pycache__', '.git']);
 
 export type BundledSdk = 'python' | 'nodejs' | 'none';
 
+/** All files of a folder as they are, for code that was a zip before. */
+export function packFolder(folder: string): Promise<Buffer> {
+  const files = new Map<string, string>();
+  collect(folder, '', files, new Set());
+  return zipOf(files);
+}
+
 export async function packLambda(folder: string, sdk: BundledSdk): Promise<Buffer> {
   const files = new Map<string, string>();
   collect(folder, '', files);
   if (sdk === 'python') collect(join(PACKAGE_ROOT, 'greengrass/sdk/python'), '', files);
   if (sdk === 'nodejs') collectPackage('aws-greengrass-core-sdk', join(PACKAGE_ROOT, 'package.json'), files);
+  return zipOf(files);
+}
+
+async function zipOf(files: ReadonlyMap<string, string>): Promise<Buffer> {
   const zip = new ZipFile();
   for (const [name, path] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const mode = (statSync(path).mode & 0o111) === 0 ? 0o100644 : 0o100755;
@@ -30,12 +41,17 @@ export async function packLambda(folder: string, sdk: BundledSdk): Promise<Buffe
   return Buffer.concat(chunks);
 }
 
-function collect(folder: string, prefix: string, files: Map<string, string>): void {
+function collect(
+  folder: string,
+  prefix: string,
+  files: Map<string, string>,
+  leftOut: ReadonlySet<string> = LEFT_OUT,
+): void {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    if (LEFT_OUT.has(entry.name) || entry.name.endsWith('.pyc')) continue;
+    if (leftOut.has(entry.name) || (leftOut.size > 0 && entry.name.endsWith('.pyc'))) continue;
     const path = join(folder, entry.name);
     const name = prefix === '' ? entry.name : `${prefix}/${entry.name}`;
-    if (entry.isDirectory()) collect(path, name, files);
+    if (entry.isDirectory()) collect(path, name, files, leftOut);
     else if (entry.isFile()) files.set(name, path);
   }
 }

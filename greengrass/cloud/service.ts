@@ -40,6 +40,8 @@ export interface CloudServiceOptions {
   readonly alpnPort?: number;
   readonly auth: 'sigv4' | 'none';
   readonly region: string;
+  /** Account in the ARNs of a new installation; absent: made up. Where the installation has another one, it refuses to start. */
+  readonly accountId?: string;
   /** Makes the installation hybrid: what is left to AWS, in the same region. */
   readonly aws?: AwsConfig;
   readonly log: Logger;
@@ -96,7 +98,7 @@ export class CloudService {
     const { artifacts, bus, exclusive } = opened;
     // Replicas that start at the same time make one installation.
     const installation = await exclusive.run('installation', () =>
-      loadInstallation(opened.store, aws?.accountId),
+      loadInstallation(opened.store, aws?.accountId ?? this.#options.accountId),
     );
     const { accountId, rootCa, clientCa, accessKey, codeLocationKey } = installation;
     const ownShadows = new CloudShadows(opened.store, exclusive);

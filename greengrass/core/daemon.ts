@@ -6,6 +6,7 @@
  */
 import { createPrivateKey } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
+import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from '../lib/log.js';
 import { PACKAGE_ROOT, VERSION } from '../lib/package-root.js';
@@ -36,6 +37,7 @@ import { type CredentialsAnswer, IpcServer } from './ipc/ipc-server.js';
 import { Isolation } from './isolation/isolation.js';
 import { isolationFolder } from './isolation/place.js';
 import { Functions } from './lambda/functions.js';
+import { preparedWorkersFor } from './lambda/prepared-workers.js';
 import { LogFiles } from './logs/log-files.js';
 import { PidFile } from './pid-file.js';
 import { readRootConfig } from './root-config.js';
@@ -187,7 +189,7 @@ export class Daemon {
       maxWorkItemCount: config.maxWorkItemCount,
       maxConcurrentLimit: config.maxConcurrentLimit,
       lruSize: config.lruSize,
-      preparedWorkers: config.preparedWorkers,
+      preparedWorkers: config.preparedWorkers ?? preparedWorkersFor(totalmem()),
       interpreters: config.interpreters,
       ipcPort: () => this.#ipc.port,
       runtimesFolder: join(PACKAGE_ROOT, 'greengrass', 'runtimes'),

@@ -53,6 +53,8 @@ export function openTunnel(options: TunnelOptions): Promise<Socket> {
         );
         return;
       }
+      // Errors show in what is put on top of it; the socket itself must not be without a listener.
+      socket.on('error', () => undefined);
       if (head.length > 0) socket.unshift(head);
       resolve(socket as Socket);
     });

@@ -44,8 +44,8 @@ const runtime = z.looseObject({
   mountAllBlockDevices: yesNo.default('no'),
   /** Milliseconds. */
   postStartHealthCheckTimeout: z.number().int().min(1).default(30000),
-  /** Beyond V1: how many containers stand ready for on-demand functions, one for each; 0: they start from nothing. */
-  preparedWorkers: z.number().int().min(0).max(1000).default(8),
+  /** Beyond V1: how many workers stand ready for on-demand functions, one for each; absent: the device's memory decides. */
+  preparedWorkers: z.number().int().min(0).max(1000).optional(),
   /** Beyond V1: runtime name → name or absolute path of the interpreter that serves it on this device. */
   interpreters: z.record(z.string().min(1), z.string().min(1)).default({}),
 });
@@ -112,8 +112,8 @@ export interface CoreConfig {
   readonly maxConcurrentLimit: number;
   readonly lruSize: number;
   readonly postStartHealthCheckTimeoutMs: number;
-  /** Containers that stand ready for on-demand functions. */
-  readonly preparedWorkers: number;
+  /** Workers that stand ready for on-demand functions; absent: the device's memory decides. */
+  readonly preparedWorkers?: number;
   /** Runtime name ("python3.7") → name or absolute path of the interpreter that serves it. */
   readonly interpreters: Readonly<Record<string, string>>;
   readonly shadowSyncTimeoutS: number;
@@ -173,7 +173,9 @@ export function parseCoreConfig(
     maxConcurrentLimit: parsed.runtime.maxConcurrentLimit,
     lruSize: parsed.runtime.lruSize,
     postStartHealthCheckTimeoutMs: parsed.runtime.postStartHealthCheckTimeout,
-    preparedWorkers: parsed.runtime.preparedWorkers,
+    ...(parsed.runtime.preparedWorkers === undefined
+      ? {}
+      : { preparedWorkers: parsed.runtime.preparedWorkers }),
     interpreters: parsed.runtime.interpreters,
     shadowSyncTimeoutS: parsed.system.shadowSyncTimeout,
     writeDirectory: parsed.writeDirectory ? resolveIn(root, parsed.writeDirectory) : join(root, 'ggc'),

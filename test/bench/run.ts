@@ -16,8 +16,10 @@ export interface Figure {
 const BENCHMARKS: Readonly<Record<string, () => Promise<Figure[]>>> = {
   'first-light': async () => (await import('./first-light.js')).firstLight(),
   cloud: async () => (await import('./cloud.js')).cloud(),
+  router: async () => (await import('./router/all.js')).router(),
   deploy: async () => (await import('./deploy/main.js')).deployments(),
   spooler: async () => (await import('./spooler.js')).spooler(),
+  shadow: async () => (await import('./shadow.js')).shadow(),
 };
 
 async function main(): Promise<void> {

@@ -81,7 +81,10 @@ export class BrokerBench {
       ...(this.sessionsPath === undefined ? {} : { sessionsPath: this.sessionsPath }),
       certificate: () => this.credentials,
       onPublish: (message) => this.published.push(message),
-      settle: () => this.canSettle && (this.server.endpoint.settle?.() ?? true),
+      settle: () => {
+        const isSettled = this.canSettle && this.server.endpoint.settle?.() !== false;
+        return new Set(isSettled ? [] : this.published.map(({ source }) => source));
+      },
       logger: createLogger({
         level: 'debug',
         stream: { write: (text: string) => this.lines.push(JSON.parse(text)) },

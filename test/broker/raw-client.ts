@@ -1,12 +1,23 @@
 /** A device that says exactly what a test wants, byte by byte, over real TLS, and shows what came back. */
 import { connect, type TLSSocket } from 'node:tls';
 import { waitFor } from '../support/wait-for.js';
-import type { BrokerBench, TestDevice } from './bench.js';
 
 /** A packet of the server: its first byte and what follows the fixed header. */
 export interface Packet {
   readonly first: number;
   readonly body: Buffer;
+}
+
+/** A server to connect to: a BrokerBench, or one in a process of its own. */
+export interface Place {
+  readonly server: { readonly port: number };
+  readonly ca: { readonly certificatePem: string };
+}
+
+export interface Identity {
+  readonly thingName: string;
+  readonly certificatePem: string;
+  readonly privateKeyPem: string;
 }
 
 export class RawClient {
@@ -25,7 +36,7 @@ export class RawClient {
     });
   }
 
-  static async open(bench: BrokerBench, device: TestDevice): Promise<RawClient> {
+  static async open(bench: Place, device: Identity): Promise<RawClient> {
     const socket = connect({
       host: '127.0.0.1',
       port: bench.server.port,
@@ -42,11 +53,7 @@ export class RawClient {
   }
 
   /** Open, CONNECT sent, CONNACK come. */
-  static async connected(
-    bench: BrokerBench,
-    device: TestDevice,
-    options: ConnectOptions = {},
-  ): Promise<RawClient> {
+  static async connected(bench: Place, device: Identity, options: ConnectOptions = {}): Promise<RawClient> {
     const client = await RawClient.open(bench, device);
     client.send(connectPacket(device.thingName, options));
     await client.next(0x20);

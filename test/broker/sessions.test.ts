@@ -1,5 +1,5 @@
 /** Sessions that outlive their connection, and the core: what a device asked for and has not acknowledged comes back. */
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -40,7 +40,6 @@ afterEach(async () => {
 });
 afterAll(async () => {
   await bench.stop();
-  chmodSync(folder, 0o700);
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -237,6 +236,19 @@ describe('a session that is to be kept', () => {
   });
 });
 
+it('begin anew where their file is broken, which is put aside', async () => {
+  await leave(await subscribed());
+  await bench.server.stop();
+  const path = join(folder, 'sessions.db');
+  for (const suffix of ['-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
+  writeFileSync(path, 'this is no database, whatever its name says. '.repeat(200));
+  await bench.restart(lamp, fan);
+  const [, isPresent] = await connect(KEEP);
+  expect(isPresent).toBe(false);
+  expect(existsSync(`${path}.broken`)).toBe(true);
+  expect(bench.lines.some(({ msg }) => msg.includes('put aside'))).toBe(true);
+});
+
 describe('a sender', () => {
   it('hears nothing where it could not be made durable, and is disconnected: it will send again', async () => {
     const [sender] = await connect({ flags: 2 }, fan);
@@ -246,9 +258,9 @@ describe('a sender', () => {
       sender.send(publishPacket('x', 'not kept', 1));
       await sender.closed();
       expect(sender.packets).toEqual([]);
-      // Who was promised nothing goes on.
-      other.send(publishPacket('x', 'whatever', 0));
-      await other.settle();
+      // Whose messages are not concerned goes on.
+      other.send(subscribePacket(1, 'y'));
+      await other.next(0x90);
     } finally {
       bench.canSettle = true;
     }

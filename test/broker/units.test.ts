@@ -119,12 +119,13 @@ class Sink extends Duplex {
 }
 
 describe('an output', () => {
-  function make(settle = () => true) {
+  function make(failed: string[] = []) {
     const socket = new Sink();
     const events: string[] = [];
     const output = new Output({
       socket,
-      writer: new TurnWriter(settle),
+      writer: new TurnWriter(() => new Set(failed)),
+      source: () => 'lamp',
       onUnsettled: () => events.push('unsettled'),
       onDrained: () => events.push('drained'),
     });
@@ -175,12 +176,15 @@ describe('an output', () => {
   });
 
   it('does not acknowledge what could not be made durable', async () => {
-    const { socket, output, events } = make(() => false);
+    const { socket, output, events } = make(['fan', 'lamp']);
     output.writePuback(1);
     await waitFor(() => events.includes('unsettled'));
     expect(socket.writes).toHaveLength(0);
-    const other = make(() => false);
+    const other = make(['lamp']);
     other.output.write(Buffer.from([0xd0, 0]));
     await waitFor(() => other.socket.writes.length === 1);
+    const third = make(['fan']);
+    third.output.writePuback(1);
+    await waitFor(() => third.socket.writes.length === 1);
   });
 });

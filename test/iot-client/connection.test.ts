@@ -51,6 +51,24 @@ describe('the connection to the cloud', () => {
     await waitFor(() => connection.connected);
   });
 
+  it('goes on trying where the cloud ends each connection right after the handshake, or never answers', async () => {
+    let isSilent = false;
+    bench.takeOver = (socket) => {
+      if (!isSilent) socket.destroy();
+    };
+    const connection = bench.connection({ retryBaseMs: 5 });
+    await connection.start();
+    await waitFor(() => bench.lines.filter(({ msg }) => msg === 'Not connected to the cloud.').length >= 10);
+    isSilent = true;
+    const { length } = bench.protocols;
+    await waitFor(() => bench.protocols.length > length);
+    expect(connection.connected).toBe(false);
+    await connection.stop();
+    bench.takeOver = undefined;
+    await connection.start();
+    await waitFor(() => connection.connected);
+  });
+
   it('comes back after the cloud was lost, and renews its subscriptions', async () => {
     const { connection, received, handler } = await connected();
     let connects = 0;

@@ -51,7 +51,7 @@ describe('what subscriptions ask for beyond V1', () => {
 });
 
 describe('settle', () => {
-  it('asks every endpoint once, however many targets it serves, and tells of a failure', () => {
+  it('asks every endpoint once, however many targets it serves, and names those whose messages failed', () => {
     const router = new Router({ logger: silentLogger() });
     let asked = 0;
     let answer = true;
@@ -62,15 +62,20 @@ describe('settle', () => {
         return answer;
       },
     };
-    router.register('a', store);
-    router.register('b', store);
-    router.register('c', new Inbox());
-    expect([router.settle(), asked]).toEqual([true, 1]);
+    for (const key of ['t', 'u']) router.register(key, store);
+    router.register('v', new Inbox());
+    router.swap(compileTable([base, { ...base, Target: 'u' }, { ...base, Source: 'other', Target: 'v' }]));
+    const send = (...sources: string[]) => {
+      for (const source of sources) router.route({ ...message(), source });
+      return [...router.settle()];
+    };
+    expect([send('s', 'other'), asked]).toEqual([[], 1]);
     answer = false;
-    expect(router.settle()).toBe(false);
-    router.unregister('a');
-    router.unregister('b');
-    expect(router.settle()).toBe(true);
+    expect(send('other')).toEqual([]);
+    expect(send('s', 'other', 's')).toEqual(['s']);
+    expect(send('other')).toEqual([]);
+    answer = true;
+    expect(send('s')).toEqual([]);
   });
 });
 

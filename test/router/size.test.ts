@@ -10,13 +10,13 @@ function subscriptions(count: number): GroupSubscription[] {
   }));
 }
 
-/** The least of some tries, in ms: what else the machine does only adds. */
+/** The least of some tries, in ms of processor time: what else the machine does only adds. */
 function least(tries: number, work: () => void): number {
   let best = Number.POSITIVE_INFINITY;
   for (let n = 0; n < tries; n++) {
-    const begin = performance.now();
+    const before = process.cpuUsage();
     work();
-    best = Math.min(best, performance.now() - begin);
+    best = Math.min(best, process.cpuUsage(before).user / 1000);
   }
   return best;
 }
@@ -32,7 +32,7 @@ it('10,000 subscriptions cost no more per message than 100', () => {
     const table = compileTable(list);
     const messages = list.slice(0, 100).map(({ Source, Subject }) => [Source, Subject] as const);
     return least(20, () => {
-      for (let n = 0; n < 100; n++) for (const [source, topic] of messages) table.routes(source, topic);
+      for (let n = 0; n < 1000; n++) for (const [source, topic] of messages) table.routes(source, topic);
     });
   };
   const [few, many] = [cost(100), cost(10_000)];

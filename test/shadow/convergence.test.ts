@@ -9,7 +9,7 @@ import { IN_MEMORY, World } from './sync-world.js';
 
 const SEEDS = Number(process.env.SHADOW_SEEDS ?? 2000);
 const FIRST = Number(process.env.SHADOW_SEED ?? 1);
-const BLOCK = 250;
+const BLOCK = 100;
 
 type SideName = 'local' | 'cloud';
 /** `reported.o.x` and its value as JSON text; the model knows a shadow by its leaves. */

@@ -15,10 +15,13 @@ const leaf = fc.oneof(fc.integer({ min: 0, max: 3 }), fc.constant([1, null]), fc
 const key = fc.constantFrom('a', 'b', '__proto__', 'constructor');
 const object: fc.Arbitrary<JsonObject> = fc.letrec<{ node: JsonObject }>((tie) => ({
   node: fc
-    .array(fc.tuple(key, fc.oneof({ maxDepth: 3, depthSize: 'small', withCrossShrink: true }, leaf, tie('node'))), {
-      minLength: 1,
-      maxLength: 3,
-    })
+    .array(
+      fc.tuple(key, fc.oneof({ maxDepth: 3, depthSize: 'small', withCrossShrink: true }, leaf, tie('node'))),
+      {
+        minLength: 1,
+        maxLength: 3,
+      },
+    )
     .map((entries) => JSON.parse(`{${entries.map(([k, v]) => `"${k}":${JSON.stringify(v)}`).join(',')}}`)),
 })).node;
 const side: fc.Arbitrary<Side> = fc.option(

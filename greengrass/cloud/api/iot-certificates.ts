@@ -65,6 +65,9 @@ export function certificateOperations(context: ApiContext): Operation[] {
   ];
 }
 
+/** In the place of a PEM: the certificate id alone. */
+const FINGERPRINT = /^sha256:([0-9a-f]{64})$/;
+
 class Certificates {
   readonly #context: ApiContext;
 
@@ -90,9 +93,14 @@ class Certificates {
     return { ...identify(certificate), certificatePem: certificate.pem };
   }
 
-  /** For certificates that somebody else issued: a V1 core keeps the one it has. */
+  /**
+   * For certificates that somebody else issued: a V1 core keeps the one it has. An extension: where only the fingerprint
+   * of a device's certificate is known, as on the disk of a core, `sha256:<64 hex digits>` takes the place of the PEM.
+   */
   async register(call: Call): Promise<object> {
     const { certificatePem, status: initial = 'INACTIVE' } = call.json(registration);
+    const known = FINGERPRINT.exec(certificatePem)?.[1];
+    if (known !== undefined) return identify(await this.#keep(certificatePem, initial, known));
     return identify(await this.#keep(readCertificate(certificatePem), initial));
   }
 
@@ -115,7 +123,7 @@ class Certificates {
 
   async describe(call: Call): Promise<object> {
     const certificate = await this.#find(call);
-    const { validFrom, validTo } = new X509Certificate(certificate.pem);
+    const known = FINGERPRINT.test(certificate.pem) ? undefined : new X509Certificate(certificate.pem);
     return {
       certificateDescription: {
         ...summarize(certificate),
@@ -123,7 +131,12 @@ class Certificates {
         ownedBy: this.#context.accountId,
         lastModifiedDate: epochSeconds(certificate.createdAt),
         customerVersion: 1,
-        validity: { notBefore: Date.parse(validFrom) / 1000, notAfter: Date.parse(validTo) / 1000 },
+        ...(known && {
+          validity: {
+            notBefore: Date.parse(known.validFrom) / 1000,
+            notAfter: Date.parse(known.validTo) / 1000,
+          },
+        }),
       },
     };
   }
@@ -181,9 +194,9 @@ class Certificates {
     });
   }
 
-  async #keep(pem: string, initial: CertificateStatus): Promise<Certificate> {
+  async #keep(pem: string, initial: CertificateStatus, knownId?: string): Promise<Certificate> {
     const { region, accountId, store } = this.#context;
-    const id = certificateId(pem);
+    const id = knownId ?? certificateId(pem);
     const certificate: Certificate = {
       certificateId: id,
       certificateArn: certificateArn(region, accountId, id),

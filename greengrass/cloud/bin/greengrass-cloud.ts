@@ -39,6 +39,10 @@ const startOptions = z
     readyFile: z.string().min(1).optional(),
     aws: z.string().min(1).optional(),
     region: z.string().regex(/^[a-z0-9-]{1,32}$/, 'must be the name of a region, such as us-east-1'),
+    accountId: z
+      .string()
+      .regex(/^\d{12}$/, 'must be 12 digits')
+      .optional(),
     logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),
   })
   .refine(({ auth, host }) => auth !== 'none' || isLoopback(host), {
@@ -70,6 +74,7 @@ function program(): Command {
     )
     .option('--audit-days <days>', 'so long entries of the audit log are kept', '400')
     .option('--region <name>', 'region in ARNs and signatures', 'us-east-1')
+    .option('--account-id <id>', 'account in ARNs, at the first start (default: made up)')
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', 'info')
     .action((options: unknown) => start(check(startOptions, options, 'greengrass-cloud start')));
   keyCommand(command);
@@ -97,6 +102,7 @@ async function start(options: StartOptions): Promise<void> {
     ...(options.alpnPort === undefined ? {} : { alpnPort: options.alpnPort }),
     auth: options.auth,
     region: options.region,
+    ...(options.accountId === undefined ? {} : { accountId: options.accountId }),
     ...(options.aws === undefined ? {} : { aws: readAwsConfig(resolve(options.aws)) }),
     log,
   });

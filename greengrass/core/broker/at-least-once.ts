@@ -22,6 +22,11 @@ export interface AtLeastOnce {
   drained(): void;
 }
 
+/** Bytes of a packet that waits, with what it takes besides: many small ones are bounded as well. */
+function sizeOf({ from, end }: PublishBytes): number {
+  return end - from + 128;
+}
+
 /** The next id that `isTaken` does not know; ids go round, so that a late PUBACK does not hit a new message. */
 export function nextPacketId(last: number, isTaken: { has(id: number): boolean }): number {
   let id = last;
@@ -52,7 +57,7 @@ export class ConnectionWindow implements AtLeastOnce {
     if (this.#inFlight.size < MAX_IN_FLIGHT) this.#send(output, packet);
     else {
       this.#waiting.push(packet);
-      this.#waitingBytes += packet.end - packet.from;
+      this.#waitingBytes += sizeOf(packet);
     }
     return true;
   }
@@ -61,7 +66,7 @@ export class ConnectionWindow implements AtLeastOnce {
     if (!this.#inFlight.delete(packetId) || this.#waiting.length === 0 || !this.#output) return;
     // Rarely needed: only for a device that left thousands unacknowledged.
     const packet = this.#waiting.shift() as PublishBytes;
-    this.#waitingBytes -= packet.end - packet.from;
+    this.#waitingBytes -= sizeOf(packet);
     this.#send(this.#output, packet);
   }
 

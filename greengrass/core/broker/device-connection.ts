@@ -4,29 +4,20 @@
  */
 import type { Duplex } from 'node:stream';
 import type { Logger } from '../../lib/log.js';
-import { filterProblem } from '../../model/topic.js';
 import type { Message } from '../router/message.js';
-import {
-  type ConnectPacket,
-  decodeConnect,
-  decodeSubscribe,
-  decodeUnsubscribe,
-  UnservedProtocol,
-  type Will,
-} from './client-packets.js';
-import { grantedQos, publishProblem, publishTopicProblem } from './device-permissions.js';
+import { type ConnectPacket, decodeConnect, UnservedProtocol, type Will } from './client-packets.js';
+import { publishProblem, publishTopicProblem } from './device-permissions.js';
 import type { DeviceSession } from './device-session.js';
+import { subscribe, unsubscribe } from './filter-requests.js';
 import type { KnownTopic, KnownTopics } from './known-topics.js';
 import type { Outgoing } from './outgoing.js';
 import { Output } from './output.js';
 import { PacketSplitter, type PacketTaker } from './packet-splitter.js';
-import { CONNACK_CODES, connack, PINGRESP, suback, unsuback } from './server-packets.js';
+import { Patience } from './patience.js';
+import { CONNACK_CODES, connack, PINGRESP } from './server-packets.js';
 import type { Sessions } from './sessions.js';
 import type { TurnWriter } from './turn-writer.js';
 import { ProtocolError } from './wire-text.js';
-
-/** Most topic filters that one device may hold (AWS IoT: 50 on a connection; we leave room). */
-export const MAX_FILTERS = 500;
 
 /** What connections share. */
 export interface Broker {
@@ -59,10 +50,7 @@ export class DeviceConnection implements PacketTaker {
   #session: DeviceSession | undefined;
   #will: Will | undefined;
   #isClosed = false;
-  /** Ms of silence after which the connection is closed; 0: never. */
-  #patienceMs: number;
-  #wasHeard = false;
-  #silentSince: number;
+  readonly #patience: Patience;
   #lastTopic: KnownTopic | undefined;
   #lastTopicBytes: Buffer | undefined;
 
@@ -73,18 +61,26 @@ export class DeviceConnection implements PacketTaker {
   ) {
     this.#socket = socket;
     this.#broker = broker;
-    this.#patienceMs = broker.connectTimeoutMs;
-    this.#silentSince = Date.now();
+    this.#patience = new Patience(broker.connectTimeoutMs);
     this.#output = new Output({
       socket,
       writer: broker.writer,
-      onUnsettled: () => this.close('what it sent could not be made durable'),
+      source: () => this.#source,
+      onUnsettled: () => {
+        this.close('what it sent could not be made durable');
+        socket.destroy();
+      },
       onDrained: () => this.#session?.drained(),
     });
     this.#splitter = new PacketSplitter(this, broker.maxPacketBytes);
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
     socket.on('error', (error) => this.close(error.message));
     socket.on('close', () => this.close('the connection was closed'));
+  }
+
+  /** ARN of the device; '' before CONNECT was accepted. */
+  get source(): string {
+    return this.#source;
   }
 
   /** Thing name; '' before CONNECT was accepted. */
@@ -128,18 +124,14 @@ export class DeviceConnection implements PacketTaker {
 
   /** Called from time to time; closes where the client was silent for longer than it may be. */
   checkSilence(now: number): void {
-    if (this.#wasHeard) {
-      this.#wasHeard = false;
-      this.#silentSince = now;
-    } else if (this.#patienceMs > 0 && now - this.#silentSince > this.#patienceMs) {
-      this.close(this.#session ? 'the keep-alive time is over' : 'no CONNECT came');
-    }
+    if (!this.#patience.isOver(now)) return;
+    this.close(this.#session ? 'the keep-alive time is over' : 'no CONNECT came');
   }
 
   #read(chunk: Buffer): void {
     if (this.#isClosed) return;
     // Before CONNECT nothing but CONNECT counts as a sign of life.
-    this.#wasHeard = this.#session !== undefined;
+    if (this.#session !== undefined) this.#patience.heard();
     try {
       const problem = this.#splitter.feed(chunk);
       if (problem !== undefined) this.close(problem);
@@ -161,8 +153,10 @@ export class DeviceConnection implements PacketTaker {
   }
 
   #other(first: number, bytes: Buffer, start: number, end: number): void {
-    if (first === 0x82) this.#subscribe(bytes, start, end);
-    else if (first === 0xa2) this.#unsubscribe(bytes, start, end);
+    const session = this.#session as DeviceSession;
+    const range = { bytes, start, end };
+    if (first === 0x82) this.#output.writeAnswer(subscribe(range, session, this.#broker));
+    else if (first === 0xa2) this.#output.writeAnswer(unsubscribe(range, session, this.#broker.sessions));
     else if (first === 0xc0 && start === end) this.#output.write(PINGRESP);
     else if (first === 0xe0 && start === end) this.#disconnect();
     else throw new ProtocolError(`a packet that begins with 0x${first.toString(16)} is not allowed here`);
@@ -194,8 +188,7 @@ export class DeviceConnection implements PacketTaker {
     this.#clientId = clientId;
     this.#source = source;
     this.#will = will;
-    this.#patienceMs = keepAliveS * 1500;
-    this.#wasHeard = true;
+    this.#patience.set(keepAliveS * 1500);
     this.#broker.entered(this);
     const { session, isPresent } = this.#broker.sessions.open(clientId, cleanSession, () =>
       // Not here and now: this is called in the middle of somebody else's message.
@@ -263,34 +256,6 @@ export class DeviceConnection implements PacketTaker {
   #puback(bytes: Buffer, start: number, end: number): void {
     if (end - start !== 2) throw new ProtocolError('the PUBACK has not two bytes');
     this.#session?.acked(bytes.readUInt16BE(start));
-  }
-
-  #subscribe(bytes: Buffer, start: number, end: number): void {
-    const { packetId, filters } = decodeSubscribe(bytes, start, end);
-    const session = this.#session as DeviceSession;
-    const codes = filters.map(({ filter, qos }) => {
-      const problem =
-        filterProblem(filter) ??
-        (session.filters.size >= MAX_FILTERS && !session.filters.has(filter)
-          ? `more than ${MAX_FILTERS} topic filters`
-          : undefined);
-      if (problem === undefined) {
-        this.#broker.sessions.subscribe(session, filter, grantedQos(qos));
-        return grantedQos(qos);
-      }
-      this.#broker.logger.warn(
-        { clientId: this.#clientId, filter, reason: problem },
-        'Subscription refused.',
-      );
-      return 0x80;
-    });
-    this.#output.writeAnswer(suback(packetId, codes));
-  }
-
-  #unsubscribe(bytes: Buffer, start: number, end: number): void {
-    const { packetId, filters } = decodeUnsubscribe(bytes, start, end);
-    for (const filter of filters) this.#broker.sessions.unsubscribe(this.#session as DeviceSession, filter);
-    this.#output.writeAnswer(unsuback(packetId));
   }
 
   /** The will is forgotten; what was acknowledged before still goes out [MQTT-3.14.4-2], [MQTT-3.14.4-3]. */

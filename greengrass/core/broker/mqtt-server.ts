@@ -40,10 +40,10 @@ export interface MqttServerOptions {
   /** A device published: called before the PUBACK goes out. Must not throw. */
   readonly onPublish: (message: Message) => void;
   /**
-   * Makes durable what `onPublish` led to, before the PUBACKs of a turn of the event loop go out; false where that failed.
-   * Absent: only what this server itself keeps is.
+   * Makes durable what `onPublish` led to (that of `endpoint` among it), before the PUBACKs of a turn of the event loop go
+   * out; answers the sources for whose messages that failed. Absent: only what this server itself keeps is made durable.
    */
-  readonly settle?: () => boolean;
+  readonly settle?: () => ReadonlySet<string>;
   /** Database of the sessions that outlive their connection; absent: there are none. */
   readonly sessionsPath?: string;
   readonly logger: Logger;
@@ -79,7 +79,7 @@ export class MqttServer implements Component {
       outgoing,
       writer: new TurnWriter(() => {
         outgoing.clear();
-        return settle ? settle() : endpoint.settle();
+        return this.#broken(settle ? settle() : this.#settleAlone());
       }),
       logger,
       onPublish,
@@ -202,6 +202,18 @@ export class MqttServer implements Component {
     const connection = new DeviceConnection(socket, certificateId, this.#broker);
     this.#all.add(connection);
     socket.once('close', () => this.#all.delete(connection));
+  }
+
+  #settleAlone(): ReadonlySet<string> {
+    if (this.#sessions.settle()) return new Set();
+    return new Set([...this.#connections.values()].map(({ source }) => source));
+  }
+
+  /** Adds those whose own session could not be written. */
+  #broken(failed: ReadonlySet<string>): ReadonlySet<string> {
+    const broken = this.#sessions.takeBroken();
+    if (broken.size === 0) return failed;
+    return new Set([...failed, ...[...broken].map((id) => this.#connections.get(id)?.source ?? '')]);
   }
 
   #checkSilence(): void {

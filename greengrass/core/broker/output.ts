@@ -16,6 +16,8 @@ const PUBACK = 0x40;
 export interface OutputOptions {
   readonly socket: Duplex;
   readonly writer: TurnWriter;
+  /** ARN of the device; '' before CONNECT was accepted. */
+  readonly source: () => string;
   /** What was to be acknowledged could not be made durable: the client must not hear that it was. */
   readonly onUnsettled: () => void;
   /** Everything that was written has left the process. */
@@ -89,10 +91,10 @@ export class Output {
     this.#schedule();
   }
 
-  /** For the TurnWriter. */
-  flush(isSettled: boolean): void {
+  /** For the TurnWriter. `failed`: sources whose messages are not durable. */
+  flush(failed: ReadonlySet<string>): void {
     this.#isWaiting = false;
-    if (this.#holdsAcks && !isSettled) {
+    if (this.#holdsAcks && failed.size > 0 && failed.has(this.#options.source())) {
       this.#options.onUnsettled();
       return;
     }

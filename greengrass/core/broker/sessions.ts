@@ -2,7 +2,9 @@
  * All sessions of the local MQTT server, by thing name: one for each device that is connected, or that asked to be
  * remembered. Remembered ones are in SQLite and survive a restart of the core.
  */
+import { existsSync, renameSync, rmSync } from 'node:fs';
 import type { Logger } from '../../lib/log.js';
+import { DatabaseError } from '../../lib/sqlite.js';
 import { ConnectionWindow } from './at-least-once.js';
 import { DeviceSession } from './device-session.js';
 import { DurableMailbox } from './durable-mailbox.js';
@@ -17,6 +19,9 @@ export interface Opened {
 export class Sessions {
   readonly #byName = new Map<string, DeviceSession>();
   #store: SessionStore | undefined;
+  /** Who was promised something about his session since the last commit; and to whom that could not be kept. */
+  #promised = new Set<string>();
+  #broken = new Set<string>();
 
   /** `path`: the database; absent: nothing is remembered, CONNACK says so with session present 0. */
   constructor(
@@ -26,15 +31,33 @@ export class Sessions {
     private readonly onChange: () => void,
   ) {}
 
-  /** Throws DatabaseError. */
+  /** Sessions that can't be read are put aside: devices must not stay away because of them. Throws DatabaseError. */
   start(): void {
     if (this.path === undefined || this.#store) return;
-    const store = new SessionStore(this.path, this.onChange);
+    const store = this.#open(this.path);
     for (const { clientId, filters, messages } of store.load()) {
       const mailbox = new DurableMailbox(clientId, store, messages);
       this.#byName.set(clientId, new DeviceSession(clientId, true, mailbox, filters));
     }
     this.#store = store;
+  }
+
+  #open(path: string): SessionStore {
+    try {
+      return new SessionStore(path, this.onChange);
+    } catch (error) {
+      if (!(error instanceof DatabaseError)) throw error;
+      const aside = `${path}.broken`;
+      this.logger.error(
+        { reason: error.message, aside },
+        'The sessions of devices could not be read; they begin anew, the file was put aside.',
+      );
+      for (const suffix of ['', '-wal', '-shm']) {
+        rmSync(`${aside}${suffix}`, { force: true });
+        if (existsSync(`${path}${suffix}`)) renameSync(`${path}${suffix}`, `${aside}${suffix}`);
+      }
+      return new SessionStore(path, this.onChange);
+    }
   }
 
   stop(): void {
@@ -55,7 +78,10 @@ export class Sessions {
     if (!isClean && old?.isPersistent) return { session: old, isPresent: true };
     if (old) this.#discard(old);
     const isPersistent = !isClean && store !== undefined;
-    if (isPersistent) store.create(clientId);
+    if (isPersistent) {
+      store.create(clientId);
+      this.#promised.add(clientId);
+    }
     const atLeastOnce = isPersistent ? new DurableMailbox(clientId, store) : new ConnectionWindow(onOverflow);
     const session = new DeviceSession(clientId, isPersistent, atLeastOnce);
     this.#byName.set(clientId, session);
@@ -72,12 +98,16 @@ export class Sessions {
 
   subscribe(session: DeviceSession, filter: string, qos: 0 | 1): void {
     session.subscribe(filter, qos);
-    if (session.isPersistent) this.#store?.setFilter(session.clientId, filter, qos);
+    if (!session.isPersistent) return;
+    this.#store?.setFilter(session.clientId, filter, qos);
+    this.#promised.add(session.clientId);
   }
 
   unsubscribe(session: DeviceSession, filter: string): void {
     session.unsubscribe(filter);
-    if (session.isPersistent) this.#store?.deleteFilter(session.clientId, filter);
+    if (!session.isPersistent) return;
+    this.#store?.deleteFilter(session.clientId, filter);
+    this.#promised.add(session.clientId);
   }
 
   /** Forgets the sessions of devices that `isMember` does not know. */
@@ -90,14 +120,24 @@ export class Sessions {
   settle(): boolean {
     try {
       this.#store?.commit();
+      this.#promised.clear();
       return true;
     } catch (error) {
+      this.#broken = this.#promised;
+      this.#promised = new Set();
       this.logger.error(
         { reason: (error as Error).message },
         'Sessions of devices could not be written; messages to them are refused.',
       );
       return false;
     }
+  }
+
+  /** Clients whose CONNACK, SUBACK or UNSUBACK promises what the last `settle` could not keep. */
+  takeBroken(): ReadonlySet<string> {
+    const broken = this.#broken;
+    if (broken.size > 0) this.#broken = new Set();
+    return broken;
   }
 
   #discard(session: DeviceSession): void {

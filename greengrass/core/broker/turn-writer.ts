@@ -12,9 +12,9 @@ export class TurnWriter {
 
   /**
    * `settle` is called before anything is written: what the parts took over in this turn becomes durable, so that no
-   * PUBACK goes out for what a power cut could still take. False where that failed.
+   * PUBACK goes out for what a power cut could still take. Answers the sources for whose messages that failed.
    */
-  constructor(private readonly settle: () => boolean) {}
+  constructor(private readonly settle: () => ReadonlySet<string>) {}
 
   add(output: Output): void {
     this.#waiting.push(output);
@@ -32,7 +32,7 @@ export class TurnWriter {
     this.#isScheduled = false;
     const waiting = this.#waiting;
     this.#waiting = [];
-    const isSettled = this.settle();
-    for (const output of waiting) output.flush(isSettled);
+    const failed = this.settle();
+    for (const output of waiting) output.flush(failed);
   }
 }

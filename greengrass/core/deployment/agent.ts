@@ -42,6 +42,8 @@ export class DeploymentAgent implements Component {
   #next: DeploymentNotice | undefined;
   #running: Promise<void> | undefined;
   #stopped = true;
+  /** What an earlier process left has been looked for. */
+  #isTidy = false;
   /** Ends the running deployment's wait for the cloud. */
   #wait = new AbortController();
   /** How the deployment ended that this core dealt with last. */
@@ -95,7 +97,10 @@ export class DeploymentAgent implements Component {
     const { deploymentId } = notice;
     if (this.#stopped || deploymentId === this.#current?.deploymentId) return;
     // Nothing is to be done: what a power cut left of a deployment at its end can go.
-    if (!this.#running && [finished, this.#done?.deploymentId].includes(deploymentId)) this.#run.tidy();
+    if (!this.#isTidy && !this.#running && [finished, this.#done?.deploymentId].includes(deploymentId)) {
+      this.#run.tidy();
+      this.#isTidy = true;
+    }
     if (deploymentId === finished) return;
     if (deploymentId === this.#done?.deploymentId) {
       // It was dealt with, but the cloud does not know: a power cut came between the commit and the report.

@@ -11,6 +11,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readlinkSync,
   renameSync,
   rmSync,
   statSync,
@@ -18,6 +19,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { atOnce } from '../../lib/at-once.js';
 import { parseFunctionArn } from '../../model/arn.js';
 import { EXECUTABLE_RUNTIME } from '../../model/function-config.js';
 import type { GroupFunction } from '../../model/group.js';
@@ -29,6 +31,8 @@ import { UNZIP_LIMITS, type UnzipLimits, unpackedBytes, unzip } from './unzip.js
 /** Fetches an artifact into a file, going on behind what the file holds. */
 export type Fetch = (sha256Hex: string, file: string) => Promise<void>;
 
+/** Zips that are fetched and unpacked together. */
+const FETCHES_AT_ONCE = 4;
 const DIGEST = /^[0-9a-f]{64}$/;
 
 export interface ArtifactLimits {
@@ -85,7 +89,7 @@ export class ArtifactStore {
       this.#requireSpace(bytes + unpacked, `the code of ${absent.length} function(s)`);
     }
     this.#openFolder();
-    for (const groupFunction of absent) await this.#obtain(groupFunction, fetch);
+    await atOnce(absent, FETCHES_AT_ONCE, (groupFunction) => this.#obtain(groupFunction, fetch));
     const folders = new Map<string, string>();
     for (const groupFunction of functions) {
       const folder = this.folderOf(groupFunction);
@@ -104,9 +108,13 @@ export class ArtifactStore {
     }
     for (const groupFunction of functions) {
       const link = join(this.#linkFolder, groupFunction.FunctionArn);
+      const target = join('..', 'code', digestOf(groupFunction));
+      if (linkTarget(link) === target) continue;
       const temporary = `${link}.new`;
       rmSync(temporary, { recursive: true, force: true });
-      symlinkSync(join('..', 'code', digestOf(groupFunction)), temporary);
+      symlinkSync(target, temporary);
+      // A folder of V1's own would not be replaced by a rename.
+      if (linkTarget(link) === undefined) rmSync(link, { recursive: true, force: true });
       renameSync(temporary, link);
     }
   }
@@ -222,6 +230,15 @@ async function fileDigest(path: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path), hash);
   return hash.digest('hex');
+}
+
+/** Where a link leads, or undefined where there is none. */
+function linkTarget(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
 function listFolder(path: string): string[] {

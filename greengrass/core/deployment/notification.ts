@@ -1,6 +1,7 @@
 /**
  * What the cloud wants of this core: the notice in the shadow of `<core>-gda` (WIRE.md §1). The shadow is read after
- * every connect and after every delta, so that a core that was away learns the newest notice and only that.
+ * every connect and after every delta that speaks of another deployment, so that a core that was away learns the newest
+ * notice and only that.
  */
 import { check, z } from '../../lib/check.js';
 import type { Logger } from '../../lib/log.js';
@@ -19,6 +20,8 @@ const shadow = z.object({
     reported: z.record(z.string(), z.unknown()).optional(),
   }),
 });
+
+const delta = z.object({ state: z.object({ deploymentId: z.unknown().optional() }) });
 
 export interface Notification {
   readonly notice: DeploymentNotice;
@@ -44,11 +47,23 @@ export function watchNotices(
     const notification = read(topic, payload, logger);
     if (notification) onNotice(notification);
   });
-  link.subscribe(shadowTopic(thing, 'update', 'delta'), ask);
+  link.subscribe(shadowTopic(thing, 'update', 'delta'), (topic, payload) => {
+    // Our own reports make deltas too; only another deployment than the reported one is news.
+    if (namesDeployment(topic, payload)) ask();
+  });
   link.onConnected(() => {
     logger.info({ thing }, 'Deployment agent connected to cloud.');
     ask();
   });
+}
+
+function namesDeployment(topic: string, payload: Buffer): boolean {
+  try {
+    return check(delta, JSON.parse(payload.toString('utf8')), topic).state.deploymentId !== undefined;
+  } catch {
+    // Not understood: the whole shadow tells.
+    return true;
+  }
 }
 
 function read(topic: string, payload: Buffer, logger: Logger): Notification | undefined {

@@ -174,6 +174,12 @@ export class IotConnection implements Component {
   }
 
   #open(socket: TLSSocket): void {
+    if (socket.destroyed) {
+      this.#retryLater(
+        socket.errored?.message ?? 'the other side closed the connection after the TLS handshake',
+      );
+      return;
+    }
     const { clientId, keepAliveS, isPersistent = false } = this.#options;
     const client = new MqttClient(() => socket, {
       clientId,

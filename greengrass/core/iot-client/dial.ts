@@ -47,6 +47,8 @@ export async function dial(options: DialOptions): Promise<TLSSocket> {
       reject(error);
     };
     const closed = () => failed(new Error('the other side closed the connection during the TLS handshake'));
+    // Whoever takes the socket over has listeners of its own, but an error may come before.
+    socket.on('error', () => undefined);
     socket.once('error', failed);
     socket.once('close', closed);
     socket.once('secureConnect', () => {

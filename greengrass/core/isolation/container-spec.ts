@@ -138,7 +138,7 @@ export function containerSpec(spec: WorkerSpec, facts: ContainerFacts): object {
     process: {
       terminal: false,
       user: { uid: spec.uid, gid: spec.gid, additionalGids: [...spec.additionalGids], umask: 0o22 },
-      args: spec.isGated ? ['/bin/sh', '-c', GATE, 'greengrass-gate', ...spec.argv] : [...spec.argv],
+      args: spec.gate === 'shell' ? ['/bin/sh', '-c', GATE, 'greengrass-gate', ...spec.argv] : [...spec.argv],
       env: Object.entries(spec.env).map(([name, value]) => `${name}=${value}`),
       cwd: '/lambda',
       capabilities: {

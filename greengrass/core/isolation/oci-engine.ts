@@ -86,7 +86,7 @@ export class OciEngine {
         clean,
         kind: 'container',
         failure: () => engineMessage(folder),
-        isGated: spec.isGated === true,
+        isGated: spec.gate !== undefined,
         ...limitOf(spec),
       });
       worker.runs(await this.#started(folder, worker, group, spec));

@@ -39,8 +39,11 @@ export interface WorkerSpec {
   readonly devices: readonly Device[];
   /** The worker inherits one end of a socket pair as descriptor DOOR_DESCRIPTOR. */
   readonly hasDoor?: boolean;
-  /** Containers only: made up to the last step, and becomes the program with `release`. */
-  readonly isGated?: boolean;
+  /**
+   * The worker waits for a line on its standard input, which `release` writes: its program knows to do so, or a shell (in
+   * containers only) waits before it becomes the program.
+   */
+  readonly gate?: 'program' | 'shell';
 }
 
 /** How a worker ended. */
@@ -77,7 +80,7 @@ export interface WorkerProcess {
   readonly logs: Readonly<Record<WorkerLogLevel, Readable>>;
   /** The core's end of the socket pair; undefined where the worker has no door. */
   readonly door: Duplex | undefined;
-  /** Lets a worker that was started with `isGated` go on. */
+  /** Lets a worker that was started with a gate go on. */
   release(): void;
   /** Whether one of its own processes holds the client's end of a TCP connection between these ports of 127.0.0.1. */
   holdsConnection(clientPort: number, serverPort: number): boolean;

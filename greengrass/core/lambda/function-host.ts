@@ -234,7 +234,12 @@ export class FunctionHost {
     const { engine, specOf, release } = this.#context;
     const worker = this.#newWorker();
     try {
-      const process = await engine.start({ ...(await specOf(this.deployed, worker)), isGated: true });
+      const spec = await specOf(this.deployed, worker);
+      // Our runtimes wait when all but the function's own code is loaded.
+      const gated: WorkerSpec = spec.hasDoor
+        ? { ...spec, gate: 'program', env: { ...spec.env, _GG_GATE: '1' } }
+        : { ...spec, gate: 'shell' };
+      const process = await engine.start(gated);
       void process.exited.then(() => release(worker));
       return { worker, process };
     } catch (error) {

@@ -3,6 +3,7 @@
  * everything that can be wrong and touches nothing, `apply` changes only what differs and knows the way back.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { atOnce } from '../../lib/at-once.js';
 import type { Logger } from '../../lib/log.js';
 import { isSystemFunctionArn, parseFunctionArn } from '../../model/arn.js';
 import type { Component, Health } from '../component.js';
@@ -35,6 +36,8 @@ import { WorkerSpecs } from './worker-specs.js';
 
 /** On-demand workers that nobody needed for so long give their memory back (V1 was seen to reuse one after 30 s). */
 const IDLE_MS = 60_000;
+/** Pinned functions of a new group that are started together. */
+const STARTS_AT_ONCE = 4;
 /** Slow devices load large functions slowly; what takes longer than this never comes. */
 const START_LIMIT_MS = 60_000;
 
@@ -167,7 +170,7 @@ export class Functions implements Component, WorkDesk {
     await Promise.all(replaced.map((host) => host.drain()));
     for (const host of replaced) this.#moveQueue(host, peer(host, next));
     try {
-      for (const host of fresh) await host.start();
+      await atOnce(fresh, STARTS_AT_ONCE, (host) => host.start());
     } catch (error) {
       await rollback();
       throw new DeploymentError('WorkerStartFailed', `process start failed: ${(error as Error).message}`, {

@@ -6,6 +6,8 @@ import type { FunctionLogs } from '../logs/function-logs.js';
 
 /** A longer line is cut into entries of this size. */
 const MAX_LINE_BYTES = 64 * 1024;
+/** So much at once is no longer a line or two. */
+const FLOOD_BYTES = 16 * 1024;
 
 export function pipeLogs(functionArn: string, process: WorkerProcess, logs: FunctionLogs): void {
   for (const [level, stream] of Object.entries(process.logs))
@@ -25,6 +27,7 @@ function pipeLines(stream: Readable, write: (line: string) => void): void {
       rest = rest.slice(MAX_LINE_BYTES);
     }
     // A worker that floods its log waits for its turn like everybody else.
+    if (chunk.length < FLOOD_BYTES) return;
     stream.pause();
     setImmediate(() => stream.resume());
   });

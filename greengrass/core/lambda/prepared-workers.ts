@@ -1,11 +1,19 @@
 /**
- * Workers of on-demand functions, ready but for the last step: the container stands and a gate in it waits for a word of
- * ours before it becomes the function's program. One for each function, and no more than a limit in all: the one that was
- * not needed for the longest time gives way. A cold start that finds one waits for the interpreter only.
+ * Workers of on-demand functions, ready but for the last step: the container stands, and so does the interpreter with our
+ * runtime where the runtime is ours; it waits for a word of the core before it loads the function. One for each function,
+ * and no more than a limit in all: the one that was not needed for the longest time gives way.
  */
 import type { Logger } from '../../lib/log.js';
 import type { WorkerProcess } from '../isolation/worker-process.js';
 import type { Worker } from './worker.js';
+
+const MEMORY_FOR_EACH = 512 * 2 ** 20;
+const MOST = 8;
+
+/** One for each half gigabyte of the device, and no more than eight. */
+export function preparedWorkersFor(memoryBytes: number): number {
+  return Math.min(MOST, Math.floor(memoryBytes / MEMORY_FOR_EACH));
+}
 
 /** A worker that nobody knows yet: its token is no key, and it has not been counted. */
 export interface PreparedWorker {
@@ -14,7 +22,7 @@ export interface PreparedWorker {
 }
 
 export interface PreparedWorkersOptions {
-  /** How many there may be. Each holds about 1 MB; 0 prepares none. */
+  /** How many there may be; 0 prepares none. Each holds what an idle worker holds, within its function's own limit. */
   readonly limit: number;
   readonly logger: Logger;
 }

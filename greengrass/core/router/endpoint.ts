@@ -19,7 +19,7 @@ export interface Endpoint {
   deliver(message: Message, target: string, delivery?: Delivery): boolean;
   /**
    * Makes durable what `deliver` took, all at once. Called at the end of a turn of the event loop, before anybody hears that
-   * his message was accepted. False where that failed: then he does not hear it. Must not throw.
+   * his message was accepted. False where that failed: then those whose messages it were do not hear it. Must not throw.
    */
   settle?(): boolean;
   /** True where `count` copies of the message, for targets of this endpoint, would be taken now. Absent: always. */

@@ -5,6 +5,7 @@
 import type { Logger } from '../../lib/log.js';
 import type { Endpoint } from './endpoint.js';
 import type { Message } from './message.js';
+import { Settling } from './settling.js';
 import { compileTable, type Route, type SubscriptionTable } from './subscription-table.js';
 import { type Follower, type Hop, TableReader } from './trace.js';
 
@@ -18,6 +19,12 @@ export interface RouteResult {
   readonly refused: number;
 }
 
+interface Registered {
+  readonly endpoint: Endpoint;
+  readonly settling: Settling | undefined;
+}
+
+const NO_SOURCES: ReadonlySet<string> = new Set();
 const NO_ROUTE: RouteResult = Object.freeze({ matched: 0, refused: 0 });
 
 /** A message that found no target. */
@@ -29,12 +36,12 @@ export interface Unrouted {
 
 export class Router {
   #table: SubscriptionTable = compileTable([]);
-  readonly #endpoints = new Map<string, Endpoint>();
+  readonly #endpoints = new Map<string, Registered>();
   readonly #unrouted = new Map<string, Unrouted>();
   #unroutedOthers = 0;
   readonly #logger: Logger;
-  /** Those endpoints that have something to settle; found when it is needed. */
-  #settling: readonly Endpoint[] | undefined;
+  /** Endpoints that have something to settle. */
+  readonly #settling = new Map<Endpoint, Settling>();
   readonly #followers = new Set<Follower>();
   /** Present while somebody follows. */
   #reader: TableReader | undefined;
@@ -45,13 +52,17 @@ export class Router {
 
   /** `key` is how subscriptions name the endpoint: an ARN, `cloud`, or `GGShadowService`. */
   register(key: string, endpoint: Endpoint): void {
-    this.#endpoints.set(key, endpoint);
-    this.#settling = undefined;
+    if (endpoint.settle === undefined) {
+      this.#endpoints.set(key, { endpoint, settling: undefined });
+      return;
+    }
+    const settling = this.#settling.get(endpoint) ?? new Settling(endpoint);
+    this.#settling.set(endpoint, settling);
+    this.#endpoints.set(key, { endpoint, settling });
   }
 
   unregister(key: string): void {
     this.#endpoints.delete(key);
-    this.#settling = undefined;
   }
 
   /** The new table answers from the next message on. */
@@ -85,7 +96,7 @@ export class Router {
   routeToAllOrNone(message: Message): boolean {
     const counts = new Map<Endpoint, number>();
     for (const { target } of this.#table.routes(message.source, message.topic)) {
-      const endpoint = this.#endpoints.get(target);
+      const endpoint = this.#endpoints.get(target)?.endpoint;
       if (endpoint) counts.set(endpoint, (counts.get(endpoint) ?? 0) + 1);
     }
     for (const [endpoint, count] of counts) if (endpoint.hasRoom?.(message, count) === false) return false;
@@ -94,14 +105,16 @@ export class Router {
   }
 
   /**
-   * Makes durable what endpoints took since the last call. False where one of them could not: whoever promised something for
-   * these messages (PUBACK) must not keep the promise then.
+   * Makes durable what endpoints took since the last call. Answers the sources for whose messages that failed: who promised
+   * them something (PUBACK) must not keep the promise.
    */
-  settle(): boolean {
-    this.#settling ??= settlingOf(this.#endpoints);
-    let isSettled = true;
-    for (const endpoint of this.#settling) if (endpoint.settle?.() === false) isSettled = false;
-    return isSettled;
+  settle(): ReadonlySet<string> {
+    let failed: Set<string> | undefined;
+    for (const settling of this.#settling.values()) {
+      failed ??= new Set();
+      settling.settle(failed);
+    }
+    return failed ?? NO_SOURCES;
   }
 
   /** Tells `follower` of the messages that it wants, until the answered function is called. */
@@ -115,8 +128,11 @@ export class Router {
   }
 
   #deliver(message: Message, { target, delivery }: Route): boolean {
-    const endpoint = this.#endpoints.get(target);
-    if (endpoint?.deliver(message, target, delivery)) return true;
+    const registered = this.#endpoints.get(target);
+    if (registered !== undefined) {
+      registered.settling?.note(message.source);
+      if (registered.endpoint.deliver(message, target, delivery)) return true;
+    }
     this.#logger.debug({ source: message.source, topic: message.topic, target }, 'Target refused message.');
     return false;
   }
@@ -136,7 +152,7 @@ export class Router {
       const us = Math.round((performance.now() - begin) * 1000);
       const { target } = route;
       if (isTaken) return { target, result: 'taken', us };
-      const endpoint = this.#endpoints.get(target);
+      const endpoint = this.#endpoints.get(target)?.endpoint;
       const reason = endpoint ? endpoint.explain?.(message, target) : 'there is no such target in this core';
       return { target, result: 'refused', us, ...(reason === undefined ? {} : { reason }) };
     });
@@ -173,8 +189,4 @@ export class Router {
     this.#unrouted.set(key, { source, topic, count: 1 });
     this.#logger.info({ source, topic }, 'Failed to get routes. Discarding message.');
   }
-}
-
-function settlingOf(endpoints: ReadonlyMap<string, Endpoint>): readonly Endpoint[] {
-  return [...new Set(endpoints.values())].filter((endpoint) => endpoint.settle !== undefined);
 }

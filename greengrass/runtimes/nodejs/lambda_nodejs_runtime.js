@@ -3,6 +3,7 @@
  * The Node.js runtime of a worker: loads the handler, asks the core for work, calls the handler, posts what it gave.
  * `lambda_nodejs_runtime.js --handler=<module.function>`. Plain syntax: Node.js 6 must run it.
  */
+const fs = require('fs');
 const path = require('path');
 const IPCClient = require('./node_modules/aws-greengrass-ipc-sdk-js');
 const channel = require('./node_modules/aws-greengrass-ipc-sdk-js/channel');
@@ -44,6 +45,13 @@ function checkInterfaceVersion() {
       `${MY_FUNCTION_ARN}: the SDK needs interface version ${wanted}, the core has ${GGC_MAX_INTERFACE_VERSION}`,
     );
   }
+}
+
+/** A worker that was started ahead of its work goes on with a line from the core; without the core it ends. */
+function waitAtGate() {
+  if (!process.env._GG_GATE) return;
+  delete process.env._GG_GATE;
+  if (fs.readSync(0, Buffer.alloc(1), 0, 1, null) === 0) process.exit(125);
 }
 
 function handlerArgument() {
@@ -207,6 +215,7 @@ process.on('unhandledRejection', (error) => logger.error((error && error.stack) 
 redirect.redirectConsole(logger);
 checkEnvironment();
 channel.open();
+waitAtGate();
 let loaded;
 try {
   checkInterfaceVersion();

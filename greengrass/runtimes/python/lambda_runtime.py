@@ -2,7 +2,7 @@
 The Python runtime of a worker: loads the handler, asks the core for work, calls the handler, posts what it gave.
 `lambda_runtime.py --handler=<module.function>`; Python 2.7 and 3.
 """
-import base64
+import binascii
 import collections
 import importlib
 import json
@@ -59,7 +59,7 @@ def parse_client_context(encoded):
     """None where there is no context; else its three parts, each as it came."""
     if not encoded:
         return None
-    fields = json.loads(base64.b64decode(encoded).decode('utf-8'))
+    fields = json.loads(binascii.a2b_base64(encoded).decode('utf-8'))
     if not isinstance(fields, dict):
         return ClientContext(None, fields, None)
     client = fields.get('client')
@@ -141,6 +141,12 @@ def handler_argument(arguments):
     raise ValueError('--handler=<module.function> is missing')
 
 
+def wait_at_gate():
+    """A worker that was started ahead of its work goes on with a line from the core; without the core it ends."""
+    if os.environ.pop('_GG_GATE', None) and not os.read(0, 1):
+        os._exit(125)
+
+
 def main():
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     try:
@@ -148,6 +154,7 @@ def main():
         make_main_module_importable()
         open_channel()
         name = handler_argument(sys.argv[1:])
+        wait_at_gate()
     except Exception as error:
         write_record('FATAL', 'Failed to initialize Lambda runtime due to exception: {}'.format(error))
         sys.exit(1)

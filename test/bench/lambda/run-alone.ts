@@ -2,8 +2,9 @@
 import { coldStarts } from './cold-starts.js';
 import { invocations } from './invocations.js';
 import { memory } from './memory.js';
+import { roundTrips } from './round-trips.js';
 
-const BENCHMARKS = { 'cold-starts': coldStarts, invocations, memory };
+const BENCHMARKS = { 'cold-starts': coldStarts, invocations, memory, 'round-trips': roundTrips };
 
 for (const [name, benchmark] of Object.entries(BENCHMARKS)) {
   if (process.argv.length > 2 && !process.argv.includes(name)) continue;

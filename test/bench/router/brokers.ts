@@ -32,7 +32,7 @@ export async function startBroker(name: BrokerName, fixture: Fixture): Promise<R
     [
       ...onProcessor(0),
       process.execPath,
-      ...(process.env.NODE_ARGS?.split(' ') ?? []),
+      ...(process.env.NODE_ARGS?.split(' ').filter(Boolean) ?? []),
       join(HERE, `${name}-broker.js`),
       writeConfig(fixture),
     ],

@@ -17,6 +17,8 @@ export interface Fixture {
   readonly folder: string;
   readonly devices: readonly GroupMember[];
   readonly subscriptions: readonly GroupSubscription[];
+  /** Database of sessions; absent: a new one. */
+  readonly sessionsPath?: string;
 }
 
 export const arnOf = (thingName: string) => thingArn(REGION, ACCOUNT, thingName);
@@ -49,14 +51,18 @@ export function makeKeys(folder: string, names: readonly string[]): void {
   for (const name of ['client', ...names]) issue(name, ec);
 }
 
+/** The group's device of this name, with the certificate in that file. */
+export function memberOf(folder: string, thingName: string, certificate: string): GroupMember {
+  const id = certificateId(readFileSync(join(folder, `${certificate}.pem`), 'utf8'));
+  return { thingArn: arnOf(thingName), certArn: certificateArn(REGION, ACCOUNT, id) };
+}
+
 export function makeFixture(folder: string): Fixture {
   const talking = ['pub', 'sub'].flatMap((role) => Array.from({ length: CLIENTS }, (_, n) => `${role}-${n}`));
   makeKeys(folder, talking);
   const devices: GroupMember[] = [];
-  const add = (thingName: string, certificate: string) => {
-    const id = certificateId(readFileSync(join(folder, `${certificate}.pem`), 'utf8'));
-    devices.push({ thingArn: arnOf(thingName), certArn: certificateArn(REGION, ACCOUNT, id) });
-  };
+  const add = (thingName: string, certificate: string) =>
+    devices.push(memberOf(folder, thingName, certificate));
   for (const name of talking) add(name, name);
   for (let n = 0; n < IDLE_CLIENTS; n++) add(`idle-${n}`, 'client');
   return { folder, devices, subscriptions: routes() };

@@ -18,7 +18,7 @@ const server = new MqttServer({
   certificate: () => ({ certPem: read('server.pem'), keyPem: read('server.key'), caPem: read('ca.pem') }),
   onPublish: (message) => router.route(message),
   settle: () => router.settle(),
-  sessionsPath: join(fixture.folder, `sessions-${process.pid}.db`),
+  sessionsPath: fixture.sessionsPath ?? join(fixture.folder, `sessions-${process.pid}.db`),
   logger,
 });
 await server.start();

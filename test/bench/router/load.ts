@@ -55,6 +55,8 @@ export interface MessageLoad {
   readonly seconds: number;
   /** Messages a second over all publishers; 0: as many as the windows allow. */
   readonly rate?: number;
+  /** 1: look for work without a pause, for exact latencies. */
+  readonly spin?: 0 | 1;
 }
 
 /** `onPhase` is called when the measured time begins and ends. */

@@ -30,7 +30,7 @@ export function scenarios(seconds: number): Scenario[] {
       { name: `100 pairs, pipelined, 4 KB, QoS ${qos}`, load: { ...PAIRS, ...base, size: 4096 }, goal: 1.5 },
       ...[1000, 10_000].map((rate) => ({
         name: `100 pairs at ${rate} messages/s, 256 B, QoS ${qos}`,
-        load: { ...PAIRS, ...base, rate },
+        load: { ...PAIRS, ...base, rate, spin: 1 as const },
         latencyGoal: 1.2,
       })),
     );

@@ -104,8 +104,8 @@ export function agreed(base: Side, a: Side, b: Side): Side {
 
 function agreedValue(base: Json | undefined, a: Json | undefined, b: Json | undefined): Json | undefined {
   if (isEqual(a, b)) return a;
-  if (base !== undefined && !isObject(base)) return base;
-  if (!isObject(base) && !isObject(a) && !isObject(b)) return base;
+  // Only objects, and what is not there, have parts in common.
+  if ([base, a, b].some((value) => value !== undefined && !isObject(value))) return base;
   const [inBase, inA, inB] = [objectOrEmpty(base), objectOrEmpty(a), objectOrEmpty(b)];
   const next: JsonObject = Object.create(null);
   for (const key of new Set([inBase, inA, inB].flatMap((object) => Object.keys(object)))) {

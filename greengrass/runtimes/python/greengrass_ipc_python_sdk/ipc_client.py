@@ -6,11 +6,6 @@ import json
 import logging
 import threading
 
-try:
-    import http.client as http_client
-except ImportError:
-    import httplib as http_client
-
 from greengrass_common.env_vars import AUTH_TOKEN, GG_DAEMON_PORT
 from greengrass_ipc_python_sdk.channel import (
     EVENT, GET_RESULT, MAX_PAYLOAD_BYTES, POST, ChannelClosed, current_channel)
@@ -159,6 +154,7 @@ class IPCClient(object):
         return True
 
     def _request(self, method, path, headers, body):
+        http_client = _http_client()
         # Python 2 joins head and body to one string: with unicode in the head it would decode the body's bytes.
         path = str(path)
         all_headers = {HEADER_AUTH_TOKEN: str(AUTH_TOKEN or '')}
@@ -194,7 +190,7 @@ class IPCClient(object):
         connection = getattr(self._local, 'connection', None)
         if connection is not None:
             return connection, True
-        connection = http_client.HTTPConnection(self.endpoint, self.port)
+        connection = _http_client().HTTPConnection(self.endpoint, self.port)
         connection.connect()
         _no_delay(connection.sock)
         self._local.connection = connection
@@ -215,6 +211,15 @@ def _final(message):
     error = IPCException(message)
     error.is_final = True
     return error
+
+
+def _http_client():
+    """Loaded when it is needed: it takes longer than the interpreter's own start."""
+    try:
+        import http.client as http_client
+    except ImportError:
+        import httplib as http_client
+    return http_client
 
 
 def _no_delay(sock):
