@@ -352,7 +352,10 @@ export class Daemon {
     this.#secrets.use(group);
     const system = (arn: string) =>
       group.GroupDefinitions.Lambdas.Content.find((f) => isSameSystemFunction(f.FunctionArn, arn));
-    this.#ipDetector.setEnabled(system(SYSTEM_FUNCTIONS.ipDetector) !== undefined);
+    const ipDetector = system(SYSTEM_FUNCTIONS.ipDetector);
+    this.#ipDetector.configure(
+      ipDetector && (ipDetector.DeploymentConfiguration.Environment?.Variables ?? {}),
+    );
     void this.#ipDetector.look();
     this.#shadowSync.setThings(syncedThings(group.GroupDefinitions.ShadowSync.Content));
     const spooler = system(SYSTEM_FUNCTIONS.spooler);

@@ -115,7 +115,12 @@ function checkContainerEngine() {
 function buildNative() {
   const { ok, output } = run(process.execPath, ['greengrass/dev/native.mjs']);
   process.stdout.write(output);
-  if (!ok) fail('The C library or the Java runtime could not be built.', 'functions in C and Java', 'see the lines above');
+  if (!ok)
+    fail(
+      'The C library or the Java runtime could not be built.',
+      'functions in C and Java',
+      'see the lines above',
+    );
 }
 
 checkNode();

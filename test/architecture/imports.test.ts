@@ -77,6 +77,7 @@ const RULES: ReadonlyArray<readonly [string, readonly string[]]> = [
   ['core/ip-detector/', ['lib/', 'model/', 'core/component', 'core/errors', 'core/service-client']],
   ['core/logs/', ['lib/', 'model/', 'core/component', ...CONTRACTS]],
   ['core/ipc/', ['lib/', 'model/', 'core/component', ...CONTRACTS]],
+  ['core/ota/', ['lib/', 'model/']],
   ['core/deployment/', ['lib/', 'model/', 'core/component', 'core/errors', 'core/service-client']],
   ['core/', ['lib/', 'model/', 'core/']],
   ['cloud/store/', ['lib/', 'model/']],

@@ -18,6 +18,10 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<Figure[]>>> = {
   cloud: async () => (await import('./cloud.js')).cloud(),
   router: async () => (await import('./router/all.js')).router(),
   deploy: async () => (await import('./deploy/main.js')).deployments(),
+  'cold-starts': async () => (await import('./lambda/cold-starts.js')).coldStarts(),
+  invocations: async () => (await import('./lambda/invocations.js')).invocations(),
+  'round-trips': async () => (await import('./lambda/round-trips.js')).roundTrips(),
+  'function-memory': async () => (await import('./lambda/memory.js')).memory(),
   spooler: async () => (await import('./spooler.js')).spooler(),
   shadow: async () => (await import('./shadow.js')).shadow(),
 };

@@ -74,6 +74,10 @@ export class BrokerBench {
     this.server = this.#createServer();
   }
 
+  get serverCredentials(): ServerCredentials {
+    return this.credentials;
+  }
+
   #createServer(): MqttServer {
     return new MqttServer({
       port: 0,

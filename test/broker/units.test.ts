@@ -3,6 +3,7 @@ import { Duplex } from 'node:stream';
 import fc from 'fast-check';
 import { generate, parser } from 'mqtt-packet';
 import { nextPacketId } from '../../greengrass/core/broker/at-least-once.js';
+import { Backlog, type Reader } from '../../greengrass/core/broker/backlog.js';
 import { Output } from '../../greengrass/core/broker/output.js';
 import { PacketSplitter } from '../../greengrass/core/broker/packet-splitter.js';
 import { encodePublish } from '../../greengrass/core/broker/server-packets.js';
@@ -186,5 +187,41 @@ describe('an output', () => {
     const third = make(['fan']);
     third.output.writePuback(1);
     await waitFor(() => third.socket.writes.length === 1);
+  });
+});
+
+describe('the backlog of all devices', () => {
+  const MIB = 1024 * 1024;
+
+  function reader(): Reader & { readonly calls: string[] } {
+    const calls: string[] = [];
+    return { calls, pause: () => calls.push('pause'), resume: () => calls.push('resume') };
+  }
+
+  it('has publishers wait from 32 MiB on, once each, until it is less than half', () => {
+    const backlog = new Backlog();
+    const [one, two, gone] = [reader(), reader(), reader()];
+    backlog.add(31 * MIB);
+    backlog.throttle(one);
+    expect([one.calls, backlog.isHigh]).toEqual([[], false]);
+    backlog.add(MIB);
+    for (const publisher of [one, one, two, gone]) backlog.throttle(publisher);
+    expect([one.calls, backlog.isPaused(one), backlog.isHigh]).toEqual([['pause'], true, true]);
+    backlog.forget(gone);
+    backlog.add(-15 * MIB);
+    expect(one.calls).toEqual(['pause']);
+    backlog.add(-2 * MIB);
+    expect([one.calls, two.calls, gone.calls]).toEqual([['pause', 'resume'], ['pause', 'resume'], ['pause']]);
+    expect([backlog.isPaused(one), backlog.isHigh]).toEqual([false, false]);
+  });
+
+  it('gives each device less where there is far too much', () => {
+    const backlog = new Backlog();
+    expect(backlog.limit).toBe(8 * MIB);
+    backlog.add(64 * MIB);
+    expect(backlog.limit).toBe(MIB / 4);
+    expect([backlog.isInTheWay(MIB), backlog.isInTheWay(1000)]).toEqual([true, false]);
+    backlog.add(-MIB);
+    expect(backlog.limit).toBe(8 * MIB);
   });
 });

@@ -221,3 +221,14 @@ describe('a report', () => {
     expect((await bench.endOf('d1')).status).toBe('Success');
   });
 });
+
+it('tells why there was a way back to go, also where the way back failed', async () => {
+  bench.failing.set('health', new DeploymentError('WorkerUnhealthy', 'gone'));
+  bench.failing.set('rollback', new Error('no way'));
+  bench.cloud.deploy('bad', groupOf('2'));
+  expect(await bench.endOf('bad')).toMatchObject({
+    status: 'Failure',
+    errorDetails: [{ DetailedErrorCode: 'WorkerUnhealthy' }],
+  });
+  expect(bench.lines.map(({ msg }) => msg)).toContain('The old group did not come back whole.');
+});

@@ -162,6 +162,21 @@ describe('the artifact store', () => {
     expect([fetched, readdirSync(root)]).toEqual([[], []]);
   });
 
+  it('makes a bootstrap executable, whatever the zip says, and misses one that is not there', async () => {
+    const provided = (zip: Buffer) =>
+      functionOf(zip, {
+        DeploymentConfiguration: {
+          CodeSha256: digestOf(zip, 'base64'),
+          Runtime: 'provided.al2',
+          Handler: 'any',
+        },
+      });
+    const zip = zipOf([{ name: 'bootstrap', data: '#!/bin/sh' }]);
+    expect(statSync(join(await ensure(provided(zip), zip), 'bootstrap')).mode & 0o777).toBe(0o755);
+    const empty = zipOf([{ name: 'other', data: '' }]);
+    await expect(ensure(provided(empty), empty)).rejects.toMatchObject({ code: 'GroupConfigInvalid' });
+  });
+
   it('makes the handler of an executable function executable, whatever the zip says', async () => {
     const zip = zipOf([{ name: 'bin/run', data: '#!/bin/sh', mode: 0o100644 }]);
     const executable = (Handler: string) =>

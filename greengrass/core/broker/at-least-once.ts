@@ -6,8 +6,8 @@ import type { PublishBytes } from './server-packets.js';
 
 /** Most messages that a device may leave without PUBACK before the next ones wait. */
 export const MAX_IN_FLIGHT = 10_000;
-/** Most bytes that are taken for a device and have not left the process; a slow reader's bound. */
-export const MAX_UNSENT_BYTES = 8 * 1024 * 1024;
+/** Most bytes that wait behind them. */
+const MAX_WAITING_BYTES = 1024 * 1024;
 const LAST_PACKET_ID = 65_535;
 
 /** What a session of either kind does with QoS 1. */
@@ -49,7 +49,7 @@ export class ConnectionWindow implements AtLeastOnce {
   push(_message: Message, encoded: () => PublishBytes): boolean {
     const output = this.#output;
     if (output === undefined) return false;
-    if (this.#waitingBytes + output.unsentBytes >= MAX_UNSENT_BYTES) {
+    if (output.isFull || this.#waitingBytes >= MAX_WAITING_BYTES) {
       this.onOverflow();
       return false;
     }

@@ -5,11 +5,12 @@
 import type { Duplex } from 'node:stream';
 import type { Logger } from '../../lib/log.js';
 import type { Message } from '../router/message.js';
+import { STUCK_MS } from './backlog.js';
 import { type ConnectPacket, decodeConnect, UnservedProtocol, type Will } from './client-packets.js';
 import { publishProblem, publishTopicProblem } from './device-permissions.js';
 import type { DeviceSession } from './device-session.js';
 import { subscribe, unsubscribe } from './filter-requests.js';
-import type { KnownTopic, KnownTopics } from './known-topics.js';
+import { type KnownTopics, RecentTopic } from './known-topics.js';
 import type { Outgoing } from './outgoing.js';
 import { Output } from './output.js';
 import { PacketSplitter, type PacketTaker } from './packet-splitter.js';
@@ -51,8 +52,10 @@ export class DeviceConnection implements PacketTaker {
   #will: Will | undefined;
   #isClosed = false;
   readonly #patience: Patience;
-  #lastTopic: KnownTopic | undefined;
-  #lastTopicBytes: Buffer | undefined;
+  readonly #progress = new Patience(STUCK_MS);
+  #writes = 0;
+  #hasPublished = false;
+  readonly #topics: RecentTopic;
 
   constructor(
     socket: Duplex,
@@ -61,6 +64,7 @@ export class DeviceConnection implements PacketTaker {
   ) {
     this.#socket = socket;
     this.#broker = broker;
+    this.#topics = new RecentTopic(broker.topics);
     this.#patience = new Patience(broker.connectTimeoutMs);
     this.#output = new Output({
       socket,
@@ -75,7 +79,11 @@ export class DeviceConnection implements PacketTaker {
     this.#splitter = new PacketSplitter(this, broker.maxPacketBytes);
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
     socket.on('error', (error) => this.close(error.message));
-    socket.on('close', () => this.close('the connection was closed'));
+    socket.on('close', () => {
+      this.close('the connection was closed');
+      this.#output.close();
+      broker.writer.backlog.forget(socket);
+    });
   }
 
   /** ARN of the device; '' before CONNECT was accepted. */
@@ -124,6 +132,15 @@ export class DeviceConnection implements PacketTaker {
 
   /** Called from time to time; closes where the client was silent for longer than it may be. */
   checkSilence(now: number): void {
+    const { backlog } = this.#broker.writer;
+    if (this.#output.writes !== this.#writes || this.#output.unsentBytes === 0) this.#progress.heard();
+    this.#writes = this.#output.writes;
+    if (this.#progress.isOver(now) && backlog.isInTheWay(this.#output.unsentBytes)) {
+      this.close('it takes nothing, and others wait because of that');
+      return;
+    }
+    // Who was told to wait can't be heard.
+    if (backlog.isPaused(this.#socket)) this.#patience.heard();
     if (!this.#patience.isOver(now)) return;
     this.close(this.#session ? 'the keep-alive time is over' : 'no CONNECT came');
   }
@@ -135,6 +152,10 @@ export class DeviceConnection implements PacketTaker {
     try {
       const problem = this.#splitter.feed(chunk);
       if (problem !== undefined) this.close(problem);
+      else if (this.#hasPublished) {
+        this.#hasPublished = false;
+        this.#broker.writer.backlog.throttle(this.#socket);
+      }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.close(error.message);
@@ -213,7 +234,7 @@ export class DeviceConnection implements PacketTaker {
     if (payloadStart > end) throw new ProtocolError('the PUBLISH ends within its topic or packet id');
     if (qos === 3 || (qos === 0 && first & DUP))
       throw new ProtocolError('the flags of the PUBLISH are invalid');
-    const topic = this.#topicOf(bytes, topicStart, topicEnd);
+    const topic = this.#topics.find(bytes, topicStart, topicEnd);
     const problem = topic.problem ?? publishProblem(qos, end - payloadStart);
     if (problem !== undefined) {
       this.#refusePublish(topic.name, problem);
@@ -221,6 +242,7 @@ export class DeviceConnection implements PacketTaker {
       return;
     }
     const payload = bytes.subarray(payloadStart, end);
+    this.#hasPublished = true;
     if (qos === 0) {
       const message: Message = { source: this.#source, topic: topic.name, payload, qos: 0 };
       if (!(first & RETAIN)) this.#broker.outgoing.prime(message, { bytes, from, end, idAt: 0 });
@@ -233,20 +255,6 @@ export class DeviceConnection implements PacketTaker {
     if (first === (0x30 | QOS1)) this.#broker.outgoing.prime(message, { bytes, from, end, idAt: topicEnd });
     this.#broker.onPublish(message);
     this.#output.writePuback(packetId);
-  }
-
-  /** Mostly the topic of the message before: then its bytes are compared, which is cheaper than a look-up. */
-  #topicOf(bytes: Buffer, start: number, end: number): KnownTopic {
-    const last = this.#lastTopicBytes;
-    if (last !== undefined && last.length === end - start) {
-      let at = last.length - 1;
-      while (at >= 0 && last[at] === bytes[start + at]) at -= 1;
-      if (at < 0) return this.#lastTopic as KnownTopic;
-    }
-    const topic = this.#broker.topics.find(bytes, start, end);
-    this.#lastTopic = topic;
-    this.#lastTopicBytes = Buffer.from(bytes.subarray(start, end));
-    return topic;
   }
 
   #refusePublish(topic: string, reason: string): void {

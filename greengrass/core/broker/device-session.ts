@@ -5,7 +5,7 @@
 import { filterMatches } from '../../model/topic.js';
 import type { Delivery } from '../router/endpoint.js';
 import type { Message } from '../router/message.js';
-import { type AtLeastOnce, MAX_UNSENT_BYTES } from './at-least-once.js';
+import type { AtLeastOnce } from './at-least-once.js';
 import type { Outgoing } from './outgoing.js';
 import type { Output } from './output.js';
 
@@ -95,7 +95,7 @@ export class DeviceSession {
       return this.#atLeastOnce.push(message, () => outgoing.qos1(message), delivery);
     }
     if (output === undefined) return false;
-    if (output.unsentBytes >= MAX_UNSENT_BYTES) {
+    if (output.isFull) {
       this.#dropped += 1;
       return false;
     }

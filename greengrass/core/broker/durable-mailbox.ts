@@ -4,7 +4,7 @@
  */
 import type { Delivery } from '../router/endpoint.js';
 import type { Message } from '../router/message.js';
-import { type AtLeastOnce, MAX_UNSENT_BYTES, nextPacketId } from './at-least-once.js';
+import { type AtLeastOnce, nextPacketId } from './at-least-once.js';
 import type { Output } from './output.js';
 import { encodePublish, type PublishBytes } from './server-packets.js';
 import type { SessionStore, StoredMessage } from './session-store.js';
@@ -107,7 +107,7 @@ export class DurableMailbox implements AtLeastOnce {
   }
 
   #mayWrite(output: Output): boolean {
-    return this.#inFlight.size < WINDOW && output.unsentBytes < MAX_UNSENT_BYTES;
+    return this.#inFlight.size < WINDOW && !output.isFull;
   }
 
   #send(output: Output, entry: StoredMessage, packet: PublishBytes): void {

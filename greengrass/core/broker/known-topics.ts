@@ -32,3 +32,24 @@ export class KnownTopics {
     return topic;
   }
 }
+
+/** The topic of a connection's last message: mostly the next one has it too, and comparing bytes is cheaper than a look-up. */
+export class RecentTopic {
+  #topic: KnownTopic | undefined;
+  #bytes = Buffer.alloc(0);
+
+  constructor(private readonly known: KnownTopics) {}
+
+  /** Throws ProtocolError where the bytes are no text. */
+  find(bytes: Buffer, start: number, end: number): KnownTopic {
+    const last = this.#bytes;
+    if (this.#topic !== undefined && last.length === end - start) {
+      let at = last.length - 1;
+      while (at >= 0 && last[at] === bytes[start + at]) at -= 1;
+      if (at < 0) return this.#topic;
+    }
+    this.#topic = this.known.find(bytes, start, end);
+    this.#bytes = Buffer.from(bytes.subarray(start, end));
+    return this.#topic;
+  }
+}

@@ -11,6 +11,8 @@ import type { TurnWriter } from './turn-writer.js';
 /** Packets up to here are copied: cheaper than one more piece in a write. */
 const MAX_COPIED_BYTES = 16 * 1024;
 const LEAST_BUFFER_BYTES = 512;
+/** Most bytes in one write: TLS makes a copy of it. */
+const MAX_WRITE_BYTES = 256 * 1024;
 const PUBACK = 0x40;
 
 export interface OutputOptions {
@@ -24,19 +26,29 @@ export interface OutputOptions {
   readonly onDrained: () => void;
 }
 
+/** Bytes to write; `owner` is the buffer that is free when they have been written. */
+interface Piece {
+  readonly bytes: Buffer;
+  owner: Buffer | undefined;
+}
+
 export class Output {
   readonly #options: OutputOptions;
   /** Complete pieces, in order; `#buffer` from `#from` to `#used` comes behind them. */
-  #pieces: Buffer[] = [];
+  #pieces: Piece[] = [];
   #piecesBytes = 0;
   #buffer: Buffer | undefined;
   #from = 0;
   #used = 0;
   /** How much the last turns needed. */
   #usual = LEAST_BUFFER_BYTES;
-  /** Buffers that the pieces lie in, and those of the write that is under way. */
-  #filled: Buffer[] = [];
+  /** The last piece that lies in `#buffer`. */
+  #lastOwn: Piece | undefined;
+  /** Buffers that are free when the write that is under way is done. */
   #inWrite: Buffer[] = [];
+  #writes = 0;
+  /** What the backlog knows of. */
+  #reported = 0;
   #isWaiting = false;
   #writingBytes = 0;
   #holdsAcks = false;
@@ -49,6 +61,25 @@ export class Output {
   /** Bytes that were taken and have not left the process. */
   get unsentBytes(): number {
     return this.#piecesBytes + this.#used - this.#from + this.#writingBytes;
+  }
+
+  /** There is so much already that no message should be added. */
+  get isFull(): boolean {
+    return this.unsentBytes >= this.#options.writer.backlog.limit;
+  }
+
+  /** Writes that were done: grows as long as the client reads. */
+  get writes(): number {
+    return this.#writes;
+  }
+
+  /** The connection is gone, and what waited for it. */
+  close(): void {
+    this.#pieces = [];
+    this.#piecesBytes = 0;
+    this.#from = this.#used;
+    this.#writingBytes = 0;
+    this.#report();
   }
 
   /** An answer that promises something: sent when what it promises is durable. */
@@ -100,34 +131,60 @@ export class Output {
     }
     this.#holdsAcks = false;
     if (this.#writingBytes === 0) this.#send();
+    this.#report();
+  }
+
+  /** Tells the backlog how much waits here. */
+  #report(): void {
+    const bytes = this.unsentBytes;
+    if (bytes === this.#reported) return;
+    this.#options.writer.backlog.add(bytes - this.#reported);
+    this.#reported = bytes;
   }
 
   #send(): void {
     const { socket } = this.#options;
     if (socket.destroyed) return;
-    const bytes = this.#piecesBytes + this.#used - this.#from;
-    if (bytes > 0) {
-      this.#closePiece();
-      const pieces = this.#pieces;
-      this.#begin(bytes);
+    this.#retireBuffer();
+    if (this.#pieces.length > 0) {
+      const pieces = this.#take();
       const last = pieces.length - 1;
       if (last > 0) socket.cork();
-      for (let index = 0; index < last; index++) socket.write(pieces[index] as Buffer);
-      socket.write(pieces[last] as Buffer, this.#sent);
+      for (let index = 0; index < last; index++) socket.write((pieces[index] as Piece).bytes);
+      socket.write((pieces[last] as Piece).bytes, this.#sent);
       if (last > 0) socket.uncork();
     }
-    if (this.#isEnding) socket.end();
+    if (this.#isEnding && this.#pieces.length === 0) socket.end();
+  }
+
+  /** The pieces of the next write. */
+  #take(): Piece[] {
+    let count = 0;
+    let bytes = 0;
+    while (count < this.#pieces.length && bytes < MAX_WRITE_BYTES) {
+      const { bytes: piece, owner } = this.#pieces[count++] as Piece;
+      bytes += piece.length;
+      if (owner !== undefined) this.#inWrite.push(owner);
+    }
+    const taken = this.#pieces;
+    this.#pieces = count === taken.length ? [] : taken.splice(count);
+    this.#piecesBytes -= bytes;
+    this.#writingBytes = bytes;
+    return taken;
   }
 
   readonly #sent = (error?: Error | null): void => {
-    // After an error nobody knows who still looks at the memory.
-    if (!error) for (const buffer of this.#inWrite) this.#options.writer.buffers.giveBack(buffer);
+    if (error || this.#options.socket.destroyed) return;
+    for (const buffer of this.#inWrite) this.#options.writer.buffers.giveBack(buffer);
     this.#inWrite = [];
     this.#writingBytes = 0;
+    this.#writes += 1;
     // What came meanwhile and waits for its turn is sent in its turn: its acknowledgements are not settled yet.
-    if (this.#isWaiting) return;
-    if (this.#isEnding || this.#piecesBytes + this.#used - this.#from > 0) this.#send();
-    else this.#options.onDrained();
+    if (!this.#isWaiting) {
+      if (this.#isEnding || this.#piecesBytes + this.#used - this.#from > 0) this.#send();
+      else this.#options.onDrained();
+    }
+    this.#report();
   };
 
   #schedule(): void {
@@ -155,9 +212,8 @@ export class Output {
       this.#used = at + size;
       return at;
     }
-    this.#closePiece();
     if (this.#buffer !== undefined) {
-      this.#filled.push(this.#buffer);
+      this.#retireBuffer();
       this.#usual = Math.min(this.#usual * 4, LARGE_BYTES);
     }
     this.#buffer = this.#options.writer.buffers.take(Math.max(this.#usual, size));
@@ -168,28 +224,28 @@ export class Output {
 
   #share(bytes: Buffer): void {
     this.#closePiece();
-    this.#pieces.push(bytes);
+    this.#pieces.push({ bytes, owner: undefined });
     this.#piecesBytes += bytes.length;
   }
 
   #closePiece(): void {
     if (this.#used === this.#from) return;
-    this.#pieces.push((this.#buffer as Buffer).subarray(this.#from, this.#used));
-    this.#piecesBytes += this.#used - this.#from;
+    const bytes = (this.#buffer as Buffer).subarray(this.#from, this.#used);
+    this.#lastOwn = { bytes, owner: undefined };
+    this.#pieces.push(this.#lastOwn);
+    this.#piecesBytes += bytes.length;
     this.#from = this.#used;
   }
 
-  /** All pieces are given to the socket. The next buffer is as large as this turn was, roughly. */
-  #begin(bytes: number): void {
-    if (this.#buffer !== undefined) this.#filled.push(this.#buffer);
-    this.#inWrite = this.#filled;
-    this.#filled = [];
-    this.#writingBytes = bytes;
-    this.#pieces = [];
-    this.#piecesBytes = 0;
+  /** Nothing more is put into the buffer. The next one is as large as this one had to be, roughly. */
+  #retireBuffer(): void {
+    if (this.#buffer === undefined) return;
+    this.#closePiece();
+    if (this.#lastOwn !== undefined) this.#lastOwn.owner = this.#buffer;
+    if (this.#used * 4 < this.#usual) this.#usual = Math.max(LEAST_BUFFER_BYTES, this.#usual >> 1);
+    this.#lastOwn = undefined;
     this.#buffer = undefined;
     this.#from = 0;
     this.#used = 0;
-    if (bytes * 4 < this.#usual) this.#usual = Math.max(LEAST_BUFFER_BYTES, this.#usual >> 1);
   }
 }

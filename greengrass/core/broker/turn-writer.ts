@@ -2,11 +2,13 @@
  * One write for each socket in a turn of the event loop: outputs that have something say so here, and are written when
  * all sockets that were readable have been read. Under TLS this is also one record instead of one for every message.
  */
+import { Backlog } from './backlog.js';
 import type { Output } from './output.js';
 import { OutputBuffers } from './output-buffers.js';
 
 export class TurnWriter {
   readonly buffers = new OutputBuffers();
+  readonly backlog = new Backlog();
   #waiting: Output[] = [];
   #isScheduled = false;
 

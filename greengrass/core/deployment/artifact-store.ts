@@ -209,13 +209,14 @@ function digestOf({ FunctionArn: arn, ArtifactArn, DeploymentConfiguration }: Gr
   );
 }
 
-/** V1 makes the handler of an executable function executable, whatever the zip says. */
+/** V1 makes the handler of an executable function executable, whatever the zip says; so is the `bootstrap` of `provided`. */
 function makeExecutable(
   { FunctionArn: arn, DeploymentConfiguration: settings }: GroupFunction,
   folder: string,
 ): void {
-  if (settings.Runtime !== EXECUTABLE_RUNTIME) return;
-  const handler = settings.Executable || settings.Handler || '';
+  const isCustom = settings.Runtime?.startsWith('provided') === true;
+  if (settings.Runtime !== EXECUTABLE_RUNTIME && !isCustom) return;
+  const handler = isCustom ? 'bootstrap' : settings.Executable || settings.Handler || '';
   const path = join(folder, handler);
   if (handler === '' || handler.includes('..') || !existsSync(path)) {
     throw new DeploymentError(

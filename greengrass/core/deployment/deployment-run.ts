@@ -57,7 +57,7 @@ export class DeploymentRun {
 
   /** `signal` ends the wait for the cloud, with its reason; what has begun to change the core goes on to its end. */
   async deploy(notice: DeploymentNotice, enter: Enter, signal: AbortSignal): Promise<void> {
-    const { groupStore } = this.#options;
+    const { groupStore, logger } = this.#options;
     const { groupId, deploymentId } = notice;
     const { bytes, group, codeFolders } = await this.#fetch(notice, enter, signal);
     enter('checks');
@@ -81,7 +81,10 @@ export class DeploymentRun {
       await reached('commit');
       commit(groupStore, bytes, { deploymentId, groupId });
     } catch (error) {
-      await swapped.rollback();
+      await swapped.rollback().catch((reason: Error) => {
+        // The restart policy goes on trying; what is told is why there was a way back to go.
+        logger.error({ deploymentId, reason: reason.message }, 'The old group did not come back whole.');
+      });
       throw error;
     }
     await swapped.commit();

@@ -1,37 +1,33 @@
 /**
  * V1's GGIPDetector: tells the cloud at which addresses this core's MQTT server can be reached, so that devices find it
- * by discovery. Only where the group has the function; else connectivity is the operator's affair.
+ * by discovery. Only where the group has the function; else connectivity is the operator's affair. What the operator
+ * entered by hand stays, and comes first.
  */
 import { networkInterfaces } from 'node:os';
 import type { Logger } from '../../lib/log.js';
 import type { Component, Health } from '../component.js';
-import type { ConnectivityEndpoint, ServiceClient } from '../service-client.js';
+import { type ConnectivityEndpoint, type ServiceClient, ServiceError } from '../service-client.js';
+import { MAX_ADDRESSES, toldAddresses, type Wanted } from './addresses.js';
 
-/** The service keeps ten endpoints of a core. */
-const MAX_ENDPOINTS = 10;
+export { hostAddresses } from './addresses.js';
+
 const LOOK_EVERY_MS = 60_000;
+/** Ids of our own entries; all others are somebody's by hand. */
+const OWN_ID = /^(AUTOIP_|localIP_|localhost_)/;
 
 export interface IpDetectorOptions {
   readonly thingName: string;
-  readonly service: Pick<ServiceClient, 'updateConnectivityInfo'>;
+  readonly service: Pick<ServiceClient, 'connectivityInfo' | 'updateConnectivityInfo'>;
   readonly port: () => number;
   readonly logger: Logger;
-}
-
-/** Addresses of this host: those of the network first, loopback last; link-local ones are left out. */
-export function hostAddresses(): string[] {
-  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
-  const outer = all
-    .filter(({ internal, address }) => !internal && !/^fe80:/i.test(address))
-    .map(({ address }) => address);
-  const inner = all.filter(({ internal }) => internal).map(({ address }) => address);
-  return [...new Set([...outer, ...inner])].slice(0, MAX_ENDPOINTS);
+  /** For tests. */
+  readonly interfaces?: typeof networkInterfaces;
 }
 
 export class IpDetector implements Component {
   readonly name = 'GGIPDetector';
   readonly #options: IpDetectorOptions;
-  #enabled = false;
+  #wanted: Wanted | undefined;
   #timer: NodeJS.Timeout | undefined;
   #told = '';
   #telling: Promise<void> | undefined;
@@ -47,7 +43,7 @@ export class IpDetector implements Component {
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     this.#timer = undefined;
-    this.#enabled = false;
+    this.#wanted = undefined;
     await this.#telling;
   }
 
@@ -55,10 +51,14 @@ export class IpDetector implements Component {
     return { healthy: true };
   }
 
-  /** Whether the group has the function. */
-  setEnabled(enabled: boolean): void {
-    this.#enabled = enabled;
-    if (!enabled) this.#told = '';
+  /** `variables` of the function where the group has it, else undefined: `includeLoopback`, `includeLinkLocal`, `includeContainers` = `true`. */
+  configure(variables: Readonly<Record<string, string>> | undefined): void {
+    this.#wanted = variables && {
+      loopback: variables.includeLoopback === 'true',
+      linkLocal: variables.includeLinkLocal === 'true',
+      containers: variables.includeContainers === 'true',
+    };
+    if (!variables) this.#told = '';
   }
 
   /** Uploads the addresses where they changed since the last upload; a failure is tried again at the next look. */
@@ -69,14 +69,28 @@ export class IpDetector implements Component {
     return this.#telling;
   }
 
+  /** Nothing where the cloud has nothing, or the core's policy does not let it read. */
+  async #stored(): Promise<ConnectivityEndpoint[]> {
+    const { service, thingName } = this.#options;
+    try {
+      return await service.connectivityInfo(thingName);
+    } catch (error) {
+      if (error instanceof ServiceError && !error.recoverable) return [];
+      throw error;
+    }
+  }
+
   async #look(): Promise<void> {
-    if (!this.#enabled) return;
-    const { service, thingName, port, logger } = this.#options;
-    const endpoints = endpointsOf(hostAddresses(), port());
-    const text = JSON.stringify(endpoints);
+    if (!this.#wanted) return;
+    const { service, thingName, port, logger, interfaces = networkInterfaces } = this.#options;
+    const own = endpointsOf(toldAddresses(this.#wanted, interfaces()), port());
+    const text = JSON.stringify(own);
     if (text === this.#told) return;
     try {
-      await service.updateConnectivityInfo(thingName, endpoints);
+      const manual = (await this.#stored()).filter(({ Id = '' }) => !OWN_ID.test(Id));
+      const taken = new Set(manual.map(({ HostAddress }) => HostAddress));
+      const endpoints = [...manual, ...own.filter(({ HostAddress }) => !taken.has(HostAddress))];
+      await service.updateConnectivityInfo(thingName, endpoints.slice(0, MAX_ADDRESSES));
       this.#told = text;
       logger.info(
         { endpoints: endpoints.map(({ HostAddress }) => HostAddress) },

@@ -172,7 +172,8 @@ export class Functions implements Component, WorkDesk {
     try {
       await atOnce(fresh, STARTS_AT_ONCE, (host) => host.start());
     } catch (error) {
-      await rollback();
+      // A function of the old group that does not start is logged, and started again by its policy.
+      await rollback().catch(() => undefined);
       throw new DeploymentError('WorkerStartFailed', `process start failed: ${(error as Error).message}`, {
         cause: error,
       });

@@ -212,7 +212,7 @@ process.on('uncaughtException', (error) => {
 });
 process.on('unhandledRejection', (error) => logger.error((error && error.stack) || String(error)));
 
-redirect.redirectConsole(logger);
+redirect.redirectConsole();
 checkEnvironment();
 channel.open();
 waitAtGate();

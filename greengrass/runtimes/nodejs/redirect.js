@@ -1,13 +1,16 @@
 'use strict';
 /** `console` and standard error to the function's log. */
+const util = require('util');
 const common = require('./node_modules/aws-greengrass-common-js');
 
-function redirectConsole(logger) {
-  console.debug = logger.debug.bind(logger);
-  console.log = logger.info.bind(logger);
-  console.info = logger.info.bind(logger);
-  console.warn = logger.warn.bind(logger);
-  console.error = logger.error.bind(logger);
+/** The function's own lines are written at once: it may never come back from where it goes. */
+function redirectConsole() {
+  const levels = { debug: 'DEBUG', log: 'INFO', info: 'INFO', warn: 'WARN', error: 'ERROR' };
+  for (const name of Object.keys(levels)) {
+    console[name] = function print() {
+      common.logging.writeRecord(levels[name], util.format.apply(util, arguments));
+    };
+  }
   process.stderr.write = (chunk, encoding, callback) => {
     common.logging.writeRecord('ERROR', chunk);
     const done = typeof encoding === 'function' ? encoding : callback;

@@ -4,11 +4,13 @@ and 3.
 """
 import json
 import logging
+import os
 import threading
 
 from greengrass_common.env_vars import AUTH_TOKEN, GG_DAEMON_PORT
 from greengrass_ipc_python_sdk.channel import (
     EVENT, GET_RESULT, MAX_PAYLOAD_BYTES, POST, ChannelClosed, current_channel)
+from greengrass_ipc_python_sdk.http_connection import ConnectionClosed, HttpConnection
 
 API = '/2016-11-01/functions/'
 DEFAULT_PORT = 8000
@@ -154,45 +156,41 @@ class IPCClient(object):
         return True
 
     def _request(self, method, path, headers, body):
-        http_client = _http_client()
-        # Python 2 joins head and body to one string: with unicode in the head it would decode the body's bytes.
-        path = str(path)
-        all_headers = {HEADER_AUTH_TOKEN: str(AUTH_TOKEN or '')}
-        all_headers.update((name, str(value)) for name, value in headers.items())
+        all_headers = [(HEADER_AUTH_TOKEN, AUTH_TOKEN or '')]
+        all_headers.extend(headers.items())
         if body is not None:
-            all_headers['Content-Type'] = 'application/octet-stream'
-        # The core may have closed the kept connection meanwhile (it idled, or the core was restarted). A request that
-        # met a closed connection never reached the core, so it is sent once more on a new one.
-        connection, is_kept = self._connection()
+            all_headers.append(('Content-Type', 'application/octet-stream'))
+        payload = body or b''
         try:
+            connection, is_kept = self._connection()
             try:
-                connection.request(method, path, body, all_headers)
-                response = connection.getresponse()
-            except (http_client.BadStatusLine, http_client.CannotSendRequest, IOError, OSError):
+                answer = connection.exchange(method, path, all_headers, payload)
+            except ConnectionClosed:
+                # The core may have closed the kept connection meanwhile (it idled, or the core was restarted).
                 self._drop()
                 if not is_kept:
                     raise
                 connection, _ = self._connection()
-                connection.request(method, path, body, all_headers)
-                response = connection.getresponse()
-            payload = response.read()
+                answer = connection.exchange(method, path, all_headers, payload)
         except Exception as error:
             self._drop()
             raise IPCException(str(error))
-        if response.status >= 300:
-            runtime_logger.error('IPC request %s failed: %d %s', method, response.status, response.reason)
-            error = IPCException('HTTP Error {}: {}'.format(response.status, response.reason))
-            error.is_final = response.status < 500
+        status, reason, answer_headers, answer_body = answer
+        if answer_headers.get('connection') == 'close':
+            self._drop()
+        if status >= 300:
+            runtime_logger.error('IPC request %s failed: %d %s', method, status, reason)
+            error = IPCException('HTTP Error {}: {}'.format(status, reason))
+            error.is_final = status < 500
             raise error
-        return dict((name.lower(), value) for name, value in response.getheaders()), payload
+        return answer_headers, answer_body
 
     def _connection(self):
         connection = getattr(self._local, 'connection', None)
-        if connection is not None:
+        # A child process must not speak over its parent's.
+        if connection is not None and connection.pid == os.getpid():
             return connection, True
-        connection = _http_client().HTTPConnection(self.endpoint, self.port)
-        connection.connect()
-        _no_delay(connection.sock)
+        connection = HttpConnection(self.endpoint, self.port)
         self._local.connection = connection
         return connection, False
 
@@ -211,20 +209,6 @@ def _final(message):
     error = IPCException(message)
     error.is_final = True
     return error
-
-
-def _http_client():
-    """Loaded when it is needed: it takes longer than the interpreter's own start."""
-    try:
-        import http.client as http_client
-    except ImportError:
-        import httplib as http_client
-    return http_client
-
-
-def _no_delay(sock):
-    import socket
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _bytes(value):

@@ -1,0 +1,70 @@
+/**
+ * What waits for all devices together. One device's share is bounded by `limit`; where many read slowly, or the machine is too
+ * busy to write, those who publish are read more slowly: TCP tells them to wait, nothing is lost, and the memory stays bounded.
+ */
+
+/** A slow reader's bound in bytes, in quiet times and when all together have too much. */
+const LIMIT_BYTES = 8 * 1024 * 1024;
+const SCARCE_LIMIT_BYTES = 256 * 1024;
+/** From here on publishers wait, until it is less than half. */
+const HIGH_BYTES = 32 * 1024 * 1024;
+/** From here on the share of one device is small: what comes from functions and the cloud can't be told to wait. */
+const SCARCE_BYTES = 64 * 1024 * 1024;
+/** A device that takes nothing for so long while publishers wait is in everybody's way. */
+export const STUCK_MS = 10_000;
+
+/** A connection that can be told to wait. */
+export interface Reader {
+  pause(): void;
+  resume(): void;
+}
+
+export class Backlog {
+  #bytes = 0;
+  #limit = LIMIT_BYTES;
+  readonly #paused = new Set<Reader>();
+
+  /** Most bytes that may wait for one device. */
+  get limit(): number {
+    return this.#limit;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Publishers wait, or are about to. */
+  get isHigh(): boolean {
+    return this.#bytes >= HIGH_BYTES || this.#paused.size > 0;
+  }
+
+  /** Whether this device keeps others waiting, going by what waits for it. */
+  isInTheWay(bytes: number): boolean {
+    return this.isHigh && bytes > SCARCE_LIMIT_BYTES;
+  }
+
+  /** `bytes` more, or less, wait. */
+  add(bytes: number): void {
+    this.#bytes += bytes;
+    this.#limit = this.#bytes >= SCARCE_BYTES ? SCARCE_LIMIT_BYTES : LIMIT_BYTES;
+    if (this.#paused.size === 0 || this.#bytes >= HIGH_BYTES / 2) return;
+    const waiting = [...this.#paused];
+    this.#paused.clear();
+    for (const reader of waiting) reader.resume();
+  }
+
+  /** Called by who has just published: has it wait where there is too much already. */
+  throttle(reader: Reader): void {
+    if (this.#bytes < HIGH_BYTES || this.#paused.has(reader)) return;
+    this.#paused.add(reader);
+    reader.pause();
+  }
+
+  isPaused(reader: Reader): boolean {
+    return this.#paused.has(reader);
+  }
+
+  forget(reader: Reader): void {
+    this.#paused.delete(reader);
+  }
+}
