@@ -92,7 +92,7 @@ export function devicePolicy({ iot }: Scope, name: string): PolicyStatement[] {
     {
       Effect: 'Deny',
       Action: ['iot:Publish'],
-      Resource: [`${iot}:topic/$aws/things/*-gda/shadow/*`],
+      Resource: ['gda', 'gcm'].map((part) => `${iot}:topic/$aws/things/*-${part}/shadow/*`),
     },
   ];
 }

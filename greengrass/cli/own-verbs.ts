@@ -9,6 +9,7 @@ import type { ConnectOptions } from './connect.js';
 import { addDeployment, addPlan } from './deployment-verbs.js';
 import { apiVerbList } from './overview.js';
 import type { ShadowOptions } from './shadow.js';
+import type { SpoolerOptions } from './spooler.js';
 import type { TraceOptions } from './trace.js';
 
 interface CommonOptions extends ConnectOptions {
@@ -190,6 +191,18 @@ function addTrace(gg: Command): void {
     });
 }
 
+function addSpooler(gg: Command): void {
+  gg.command('spooler')
+    .description(
+      'what waits for the cloud in a running core of this machine, what was lost, and the connection',
+    )
+    .option('--root <dir>', 'the greengrass root of the core (default: /greengrass)')
+    .option('--json', 'print facts as JSON')
+    .action(async (options: SpoolerOptions) =>
+      (await import('./spooler.js')).showSpooler(options, (text) => process.stdout.write(text)),
+    );
+}
+
 function addShadow(gg: Command): void {
   const shadow = gg.command('shadow').description('shadows of a running core of this machine');
   const write = (text: string) => process.stdout.write(text);
@@ -244,7 +257,16 @@ export function ownVerbs(): Command {
     .exitOverride()
     .showHelpAfterError('("gg --help" lists the verbs, "gg VERB --help" the options of one)')
     .addHelpText('after', () => `\n${apiVerbList(process.stdout.columns ?? 80)}`);
-  for (const add of [addBootstrap, addDevice, addDeploy, addLambda, addTrace, addShadow, addCompletion])
+  for (const add of [
+    addBootstrap,
+    addDevice,
+    addDeploy,
+    addLambda,
+    addTrace,
+    addSpooler,
+    addShadow,
+    addCompletion,
+  ])
     add(gg);
   for (const add of [addPlan, addDeployment]) add(gg, { common, connect, tell });
   addAdopt(gg, { withConnection, connect, connection, tell });

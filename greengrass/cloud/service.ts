@@ -8,16 +8,20 @@ import type { Logger } from '../lib/log.js';
 import { ApiServer } from './api/api-server.js';
 import { AuditKeeper } from './api/audit-keeper.js';
 import { ObjectFolder } from './api/objects.js';
+import { DeviceNotices } from './authority/device-notices.js';
 import { GroupAuthorities } from './authority/group-authorities.js';
 import type { AwsConfig } from './aws/config.js';
 import type { Hybrid, HybridParts } from './aws/hybrid.js';
 import { Deployer } from './deployment/deployer.js';
+import { ModelShelf } from './deployment/models.js';
 import { DeviceHttpsServer } from './discovery/https-server.js';
 import { AlpnFront } from './iot/alpn-front.js';
 import { CloudBroker } from './iot/broker.js';
+import { CloudJobs } from './iot/jobs/cloud-jobs.js';
 import { CloudShadows } from './iot/shadows.js';
 import { loadInstallation, loadServerCertificate } from './store/installation.js';
 import { openVault } from './store/master-key.js';
+import { ownTrainingJobs } from './store/object-source.js';
 import { openStore } from './store/open-store.js';
 import { OwnSecrets } from './store/secret-source.js';
 
@@ -39,6 +43,8 @@ export interface CloudServiceOptions {
   /** MQTT and HTTPS on one port, told apart by ALPN (443 at AWS); absent: no such port. */
   readonly alpnPort?: number;
   readonly auth: 'sigv4' | 'none';
+  /** Cores may hold an intermediate CA of their group for so many days; absent: none may. */
+  readonly intermediateDays?: number;
   readonly region: string;
   /** Account in the ARNs of a new installation; absent: made up. Where the installation has another one, it refuses to start. */
   readonly accountId?: string;
@@ -101,7 +107,8 @@ export class CloudService {
       loadInstallation(opened.store, aws?.accountId ?? this.#options.accountId),
     );
     const { accountId, rootCa, clientCa, accessKey, codeLocationKey } = installation;
-    const ownShadows = new CloudShadows(opened.store, exclusive);
+    const ownShadows = new CloudShadows(opened.store);
+    const jobs = new CloudJobs(opened.store, exclusive);
     const hybrid =
       aws && (await this.#openHybrid(aws, { store: opened.store, artifacts, shadows: ownShadows, log }));
     const { store, shadows } = hybrid ?? { store: opened.store, shadows: ownShadows };
@@ -117,31 +124,42 @@ export class CloudService {
 
     const place = { region, accountId };
     const tls = { certPem: certificate.certificatePem, keyPem: certificate.privateKeyPem };
-    const authorities = new GroupAuthorities(store, accountId);
+    const authorities = new GroupAuthorities(store, accountId, this.#options.intermediateDays);
+    const deviceNotices = new DeviceNotices({
+      ...{ store, shadows, ...place },
+      logger: log.child({ component: 'devices' }),
+    });
     const secrets = hybrid?.secrets ?? new OwnSecrets(store.secrets, vault);
+    const objects = new ObjectFolder(objectsFolder);
+    const models = new ModelShelf({
+      objects: hybrid?.objects ?? objects,
+      jobs: hybrid?.trainingJobs ?? ownTrainingJobs,
+      artifacts,
+    });
     const deployer = new Deployer({
-      ...{ store, secrets, shadows, exclusive, ...place },
+      ...{ store, secrets, models, shadows, exclusive, ...place },
       hasReplicas: databaseUrl !== undefined,
+      areShadowsElsewhere: hybrid !== undefined,
       logger: log.child({ component: 'deployer' }),
     });
     this.#started.push(async () => deployer.stop());
     await deployer.follow();
     const broker = new CloudBroker({
-      ...{ store, shadows: ownShadows, tls, host, bus, ...place },
+      ...{ store, shadows: ownShadows, jobs, tls, host, bus, ...place },
       port: this.#options.mqttPort,
       logger: log.child({ component: 'mqtt' }),
     });
     const https = new DeviceHttpsServer({
-      ...{ store, artifacts, secrets, authorities, tls, host, ...place },
+      ...{ store, artifacts, secrets, authorities, deviceNotices, tls, host, ...place },
       port: this.#options.httpsPort,
       logger: log.child({ component: 'https' }),
     });
     const api = new ApiServer(
       {
-        ...{ store, artifacts, ...place, authorities, deployer, codeLocationKey, auth },
-        ...{ exclusive, vault, shadows: ownShadows },
+        ...{ store, artifacts, ...place, authorities, deployer, deviceNotices, codeLocationKey, auth },
+        ...{ exclusive, vault, shadows: ownShadows, jobs },
         ...(hybrid ? { leftToAws: hybrid.leftToAws } : {}),
-        objects: new ObjectFolder(objectsFolder),
+        objects,
         messages: broker,
         certificateIssuer: clientCa,
         log: log.child({ component: 'api' }),

@@ -4,15 +4,14 @@
  * The local side (shadows, functions, devices) starts from what is on disk and never waits for the cloud; the agent and
  * the cloud connection come last.
  */
-import { createPrivateKey } from 'node:crypto';
-import { readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from '../lib/log.js';
 import { PACKAGE_ROOT, VERSION } from '../lib/package-root.js';
 import { Vault } from '../lib/vault.js';
-import { certificateId, matchesPrivateKey } from '../lib/x509.js';
-import { isSameSystemFunction, SYSTEM_FUNCTIONS } from '../model/arn.js';
+import { certificateId } from '../lib/x509.js';
+import { isSameSystemFunction, parseGroupVersionArn, SYSTEM_FUNCTIONS } from '../model/arn.js';
 import { controlSocketPath } from '../model/control-socket.js';
 import type { CoreConfig } from '../model/core-config.js';
 import { EMPTY_GROUP, type GroupDocument } from '../model/group.js';
@@ -20,11 +19,14 @@ import { userFunctions } from '../model/group-checks.js';
 import { CLOUD, SHADOW_SERVICE } from '../model/subscription.js';
 import { MqttServer } from './broker/mqtt-server.js';
 import { sessionStorePath } from './broker/session-store.js';
+import { RefusedDevices } from './certificates/refused-devices.js';
 import { ServerCertificate } from './certificates/server-certificate.js';
 import type { Component } from './component.js';
 import type { ControlRoute } from './control/control-route.js';
 import { ControlServer } from './control/control-server.js';
+import { spoolerRoute } from './control/spooler-route.js';
 import { traceRoutes } from './control/trace-routes.js';
+import { readCredentials, readPem } from './core-credentials.js';
 import { DeploymentAgent } from './deployment/agent.js';
 import { ArtifactStore } from './deployment/artifact-store.js';
 import { GroupStore } from './deployment/group-store.js';
@@ -34,6 +36,7 @@ import { IotConnection } from './iot-client/connection.js';
 import { DEFAULT_SPOOL, spoolSettings } from './iot-client/spool-settings.js';
 import { hostAddresses, IpDetector } from './ip-detector/ip-detector.js';
 import { type CredentialsAnswer, IpcServer } from './ipc/ipc-server.js';
+import { hiddenPathsOf } from './isolation/hidden-paths.js';
 import { Isolation } from './isolation/isolation.js';
 import { isolationFolder } from './isolation/place.js';
 import { Functions } from './lambda/functions.js';
@@ -50,6 +53,7 @@ import { shadowRoutes } from './shadow/shadow-routes.js';
 import { ShadowService } from './shadow/shadow-service.js';
 import { shadowStorePath } from './shadow/shadow-store.js';
 import { ShadowSync, syncedThings } from './shadow/sync/shadow-sync.js';
+import { TelemetryAgent } from './telemetry/telemetry-agent.js';
 import { RoleCredentialsSource } from './token-exchange/role-credentials.js';
 
 /** Pinned functions of a new group must stay up for so long before the deployment is a success. */
@@ -69,6 +73,7 @@ export class Daemon {
   readonly #service: ServiceClient;
   readonly #certificate: ServerCertificate;
   readonly #mqttServer: MqttServer;
+  readonly #refusedDevices: RefusedDevices;
   readonly #shadows: ShadowService;
   readonly #shadowSync: ShadowSync;
   readonly #connection: IotConnection;
@@ -80,6 +85,7 @@ export class Daemon {
   readonly #ipDetector: IpDetector;
   readonly #group: GroupRuntime;
   readonly #agent: DeploymentAgent;
+  readonly #telemetry: TelemetryAgent;
   readonly #control: ControlServer;
   /** What was started, to be stopped in reverse. */
   readonly #started: Component[] = [];
@@ -99,7 +105,7 @@ export class Daemon {
     this.#groupStore = new GroupStore(writeDirectory);
     this.#artifacts = new ArtifactStore(writeDirectory);
     this.#isolation = new Isolation({
-      hiddenPaths: [...new Set([root, writeDirectory])],
+      hiddenPaths: hiddenPathsOf(root, config),
       stateFolder: isolationFolder(writeDirectory),
       logger: this.#runtimeLog,
     });
@@ -116,6 +122,8 @@ export class Daemon {
       thingName,
       service: this.#service,
       logger: log('GGDeviceCertificateManager'),
+      issuer: config.serverCertificateIssuer,
+      hosts: () => this.#hosts(),
       ...(config.mqttServerKeyPath === undefined ? {} : { ownKeyPath: config.mqttServerKeyPath }),
     });
     this.#mqttServer = new MqttServer({
@@ -146,6 +154,15 @@ export class Daemon {
       logger: this.#runtimeLog,
     };
     this.#connection = new IotConnection({ ...link, clientId: config.coreClientId });
+    this.#refusedDevices = new RefusedDevices({
+      thingName,
+      writeDirectory,
+      link: this.#connection,
+      service: this.#service,
+      onChange: (refused) => this.#mqttServer.setRefused(refused),
+      onNotice: () => void this.#certificate.addressesChanged(),
+      logger: log('GGDeviceCertificateManager'),
+    });
     this.#cloud = new CloudEndpoint({
       connection: this.#connection,
       // V1's name for further connections of a core. It runs only where the group asks for a persistent session.
@@ -171,8 +188,16 @@ export class Daemon {
       service: this.#service,
       logger: log('GGSecretManager'),
     });
+    this.#telemetry = new TelemetryAgent({
+      ...{ thingName, writeDirectory, link: this.#connection },
+      aggregateIntervalMs: config.telemetry.aggregateIntervalS * 1000,
+      publishIntervalMs: config.telemetry.publishIntervalS * 1000,
+      droppedMessages: () => this.#cloud.waiting.dropped,
+      logger: this.#runtimeLog,
+    });
     this.#functions = new Functions({
       engine: this.#isolation,
+      onFailure: (functionArn, failure) => this.#telemetry.count(functionArn, failure),
       logs: this.#logs,
       logger: this.#runtimeLog,
       services: {
@@ -218,7 +243,7 @@ export class Daemon {
       logs: this.#logs,
       logger: this.#runtimeLog,
       onGroup: (group) => this.#groupChanged(group),
-      hosts: () => ['localhost', ...hostAddresses()],
+      hosts: () => this.#hosts(),
       containerProblem: () => {
         const { available, reasons } = this.#isolation.report;
         return available ? undefined : reasons.join('; ');
@@ -250,7 +275,7 @@ export class Daemon {
     return [
       ...traceRoutes(this.#router),
       ...shadowRoutes(this.#shadows, this.#shadowSync),
-      { method: 'GET', path: '/spooler', handle: () => ({ body: this.#cloud.waiting }) },
+      spoolerRoute({ cloud: this.#cloud, connection: this.#connection }),
     ];
   }
 
@@ -269,11 +294,12 @@ export class Daemon {
       this.#ipc,
       this.#functions,
       this.#certificate,
+      this.#refusedDevices,
     ]);
     const unhealthy = await this.#activate(group);
     // A deployment may have started it already; it is stopped like everything else.
     this.#started.push(this.#mqttServer);
-    await this.#startAll([this.#control, this.#ipDetector, this.#agent, this.#connection]);
+    await this.#startAll([this.#control, this.#ipDetector, this.#agent, this.#telemetry, this.#connection]);
     this.#runtimeLog.info({ pid: process.pid }, 'Greengrass daemon started.');
     return unhealthy;
   }
@@ -330,6 +356,11 @@ export class Daemon {
     }
   }
 
+  /** Names and addresses that the local MQTT server answers at. */
+  #hosts(): string[] {
+    return ['localhost', ...hostAddresses()];
+  }
+
   /** Parts that only look at the group. */
   async #credentialsForFunctions(): Promise<CredentialsAnswer> {
     try {
@@ -350,6 +381,9 @@ export class Daemon {
   #groupChanged(group: GroupDocument): void {
     this.#roleCredentials.forget();
     this.#secrets.use(group);
+    this.#refusedDevices.setGroup(
+      group.Arn === undefined ? undefined : parseGroupVersionArn(group.Arn)?.groupId,
+    );
     const system = (arn: string) =>
       group.GroupDefinitions.Lambdas.Content.find((f) => isSameSystemFunction(f.FunctionArn, arn));
     const ipDetector = system(SYSTEM_FUNCTIONS.ipDetector);
@@ -377,6 +411,7 @@ export class Daemon {
     await swap.commit();
     await this.#mqttServer.stop();
     this.#certificate.forget();
+    this.#refusedDevices.forget();
     this.#logs.deleteUserLogs();
     this.#secrets.clear();
     await this.#shadows.stop();
@@ -397,38 +432,4 @@ export class Daemon {
     log.info(`Certificate fingerprint: ${certificateId(certPem)}`);
     for (const warning of warnings) log.warn(`config.json: ${warning}`);
   }
-}
-
-function readPem(path: string, what: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new Error(
-      `${what} ${path} can't be read (${(error as NodeJS.ErrnoException).code}): check config.json`,
-      { cause: error },
-    );
-  }
-}
-
-function readCredentials({ caPath, certificatePath, privateKeyPath }: CoreConfig) {
-  const credentials = {
-    caPem: readPem(caPath, 'CA file'),
-    certPem: readPem(certificatePath, 'certificate'),
-    keyPem: readPem(privateKeyPath, 'private key'),
-  };
-  checkPair(credentials, `certificate ${certificatePath} and private key ${privateKeyPath}`);
-  return credentials;
-}
-
-/** A certificate without its key would only be found out by the cloud, as a refused handshake. */
-function checkPair({ certPem, keyPem }: { certPem: string; keyPem: string }, names: string): void {
-  let belong: boolean;
-  try {
-    belong = matchesPrivateKey(certPem, createPrivateKey(keyPem));
-  } catch (error) {
-    throw new Error(`${names}: not PEM files of a certificate and a key (${(error as Error).message})`, {
-      cause: error,
-    });
-  }
-  if (!belong) throw new Error(`${names} do not belong together: check config.json`);
 }

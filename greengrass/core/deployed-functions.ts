@@ -11,6 +11,7 @@ import { DeploymentError } from './errors.js';
 import { resolveRunAs } from './isolation/run-as.js';
 import type { DeployedFunction } from './lambda/deployed-function.js';
 import { resolveLocalResources } from './resources/local-resources.js';
+import { resolveModels } from './resources/models.js';
 
 /** `codeFolders`: unzipped code by function ARN. Throws DeploymentError. */
 export function deployedFunctions(
@@ -51,6 +52,14 @@ function deployed(
     settings.Environment?.ResourceAccessPolicies ?? [],
     identity,
   );
+  const models = resolveModels(
+    group,
+    groupFunction,
+    { uid: identity.uid, gids: [identity.gid, ...resources.additionalGids] },
+    config.writeDirectory,
+  );
+  const gids = new Set([...resources.additionalGids, ...models.gids]);
+  gids.delete(identity.gid);
   return {
     arn,
     runtime: settings.Runtime,
@@ -63,7 +72,10 @@ function deployed(
     isolation,
     uid: identity.uid,
     gid: identity.gid,
-    ...resources,
+    devices: resources.devices,
+    mounts: [...resources.mounts, ...models.mounts],
+    additionalGids: [...gids],
+    ...(models.prefix === undefined ? {} : { resourcePrefix: models.prefix }),
     ...(isolation === 'GreengrassContainer' && settings.MemorySize ? { memoryKb: settings.MemorySize } : {}),
     accessSysfs: settings.Environment?.AccessSysfs === true,
     codeFolder,

@@ -12,12 +12,13 @@ import { backoffMs } from '../lib/backoff.js';
 import { check, checkJson, z } from '../lib/check.js';
 import { TunnelAgent } from '../lib/http-tunnel.js';
 import type { Logger } from '../lib/log.js';
+import { deviceList, type RefusedDevice } from '../model/device-list.js';
 import { type NetworkProxy, proxyFor } from '../model/network-proxy.js';
 
 const MAX_DOCUMENT_BYTES = 16 * 1024 * 1024;
 const MAX_ANSWER_BYTES = 1024 * 1024;
-/** AWS Lambda's limit for an unpacked function; no zip of one is larger. */
-const MAX_ARTIFACT_BYTES = 250 * 1024 * 1024;
+/** AWS Lambda's limit for an unpacked function: no zip of one is larger. S3's for what is put into it at once. */
+const MAX_ARTIFACT_BYTES = { lambda: 250 * 1024 * 1024, mlmodel: 5 * 1024 ** 3 } as const;
 const ATTEMPTS = 5;
 /** A server that says nothing for so long is gone. */
 const IDLE_TIMEOUT_MS = 20_000;
@@ -48,6 +49,15 @@ export type ConnectivityEndpoint = z.output<typeof connectivity>;
 
 const connectivityAnswer = z.object({ ConnectivityInfo: z.array(connectivity).default([]) });
 const certificateAnswer = z.object({ certificatePem: z.string(), caPem: z.string(), expiresAt: z.string() });
+const intermediateAnswer = z.object({
+  certificatePem: z.string(),
+  caPem: z.string(),
+  expiresAt: z.string(),
+  /** Addresses of the core that discovery gives. */
+  hosts: z.array(z.string()),
+  serverCertificateExpiryMs: z.number().int().min(1),
+});
+export type SignedIntermediate = z.output<typeof intermediateAnswer>;
 export type SignedCertificate = z.output<typeof certificateAnswer>;
 const credentialsAnswer = z.object({
   credentials: z.object({
@@ -88,7 +98,7 @@ export interface ServiceClientOptions {
   readonly logger: Logger;
   /** First delay between attempts in ms. */
   readonly retryBaseMs?: number;
-  /** Largest zip that is fetched. */
+  /** Largest artifact that is fetched. */
   readonly maxArtifactBytes?: number;
 }
 
@@ -126,17 +136,28 @@ export class ServiceClient {
     return this.#retry(() => this.#answer({ method: 'GET', path, signal }, MAX_DOCUMENT_BYTES), signal);
   }
 
-  /** Fetches the zip into `file`, going on behind what the file holds already. The caller checks its digest. */
+  /**
+   * Fetches an artifact of the deployment into `file`, going on behind what the file holds already. The caller checks its
+   * digest.
+   */
   downloadArtifact(
     groupId: string,
     deploymentId: string,
     sha256Hex: string,
     file: string,
     signal?: AbortSignal,
+    kind: 'lambda' | 'mlmodel' = 'lambda',
   ): Promise<void> {
     mkdirSync(dirname(file), { recursive: true });
-    const path = `${deploymentPath(groupId, deploymentId)}/artifacts/lambda/${encodeURIComponent(sha256Hex)}`;
-    return this.#retry(() => this.#download(path, file, signal), signal);
+    const path = `${deploymentPath(groupId, deploymentId)}/artifacts/${kind}/${encodeURIComponent(sha256Hex)}`;
+    const { maxArtifactBytes = MAX_ARTIFACT_BYTES[kind] } = this.#options;
+    return this.#retry(() => this.#download(path, file, maxArtifactBytes, signal), signal);
+  }
+
+  /** Fetches a package of the core software; `path` as its job says. Resumed and to be checked as an artifact is. */
+  downloadSoftware(path: string, file: string, maxBytes: number): Promise<void> {
+    mkdirSync(dirname(file), { recursive: true });
+    return this.#retry(() => this.#download(path, file, maxBytes));
   }
 
   async createServerCertificate(groupId: string, csr: string): Promise<SignedCertificate> {
@@ -144,6 +165,21 @@ export class ServiceClient {
     const body = JSON.stringify({ csr });
     const text = await this.#retry(() => this.#answer({ method: 'POST', path, body }));
     return checkJson(certificateAnswer, text.toString('utf8'), `answer of POST ${path}`);
+  }
+
+  /** An intermediate CA below the group CA; refused where the operator of the cloud does not delegate one. */
+  async createIntermediate(groupId: string, csr: string): Promise<SignedIntermediate> {
+    const path = `/greengrass/groups/${encodeURIComponent(groupId)}/authorities`;
+    const body = JSON.stringify({ csr });
+    const text = await this.#retry(() => this.#answer({ method: 'POST', path, body }));
+    return checkJson(intermediateAnswer, text.toString('utf8'), `answer of POST ${path}`);
+  }
+
+  /** Devices of the deployed group that have lost their right since. Tried once: the caller asks again. */
+  async refusedDevices(groupId: string): Promise<RefusedDevice[]> {
+    const path = `/greengrass/groups/${encodeURIComponent(groupId)}/devices`;
+    const text = await this.#answer({ method: 'GET', path });
+    return checkJson(deviceList, text.toString('utf8'), `answer of GET ${path}`).refused;
   }
 
   async connectivityInfo(thingName: string): Promise<ConnectivityEndpoint[]> {
@@ -199,7 +235,7 @@ export class ServiceClient {
     throw this.#refusal(call, response.statusCode ?? 0, body);
   }
 
-  async #download(path: string, file: string, signal?: AbortSignal): Promise<void> {
+  async #download(path: string, file: string, maxBytes: number, signal?: AbortSignal): Promise<void> {
     const have = existsSync(file) ? statSync(file).size : 0;
     const headers = have > 0 ? { range: `bytes=${have}-` } : {};
     const call: Call = { method: 'GET', path, headers, signal };
@@ -217,7 +253,6 @@ export class ServiceClient {
       );
     }
     const resumed = response.statusCode === 206;
-    const maxBytes = this.#options.maxArtifactBytes ?? MAX_ARTIFACT_BYTES;
     try {
       const tooLarge = () =>
         new ServiceError(`${this.#name(call)}: the answer is larger than ${maxBytes} bytes`, false);

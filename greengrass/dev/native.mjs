@@ -1,5 +1,6 @@
-// Builds what the core brings along in C and Java: the library of executables and the runtime of Java functions. Each
-// only where its compiler is; who has none loses that kind of function and is told so. Does nothing that is done already.
+// Builds what the core brings along in C and Java: the library of executables, the runtime of Java functions, the sockets
+// of the local MQTT server. Each only where its compiler is; who has none does without and is told so. Does nothing that is
+// done already.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -106,5 +107,28 @@ function compilePython() {
 }
 
 compilePython();
-const missing = [buildC(), buildJava()].filter((what) => what !== undefined);
+/** The sockets of the local MQTT server: against the headers of the Node.js that runs this. */
+function buildLane() {
+  const folder = join(root, 'greengrass/core/broker/tls-lane');
+  const target = join(folder, 'tls-lane.node');
+  const source = join(folder, 'lane.c');
+  const headers = [
+    join(process.execPath, '../../include/node'),
+    '/usr/include/node',
+    '/usr/include/nodejs/src',
+  ]
+    .concat(process.env.npm_config_nodedir ? join(process.env.npm_config_nodedir, 'include/node') : [])
+    .find((place) => existsSync(join(place, 'node_api.h')) && existsSync(join(place, 'openssl/ssl.h')));
+  const what = "the fast sockets of the local MQTT server (Node.js' own serve instead)";
+  if (!has('cc', '--version')) return `${what}: no C compiler: apt-get install gcc libc6-dev`;
+  if (!headers) return `${what}: no headers of Node.js beside ${process.execPath}`;
+  onceFor(target, [source, join(headers, 'node_version.h')], () => {
+    console.log('Building tls-lane.node');
+    const flags = ['-std=c11', '-O2', '-Wall', '-fPIC', '-shared', '-fvisibility=hidden', `-I${headers}`];
+    must('cc', [...flags, '-o', target, source]);
+  });
+  return undefined;
+}
+
+const missing = [buildC(), buildJava(), buildLane()].filter((what) => what !== undefined);
 for (const what of missing) console.log(`Not built here: ${what}`);

@@ -56,9 +56,13 @@ export function placeOf(url: string): string {
   return `PostgreSQL at ${hostname || searchParams.get('host') || 'localhost'}:${port || '5432'}${pathname}`;
 }
 
-/** A pool of at most `max` connections. One that breaks is replaced; who was using it hears of it by his statement. */
-export function openPool(url: string, max: number): PostgresPool {
-  const pool = new pg.Pool({ ...configuration(url), max });
+/**
+ * A pool of at most `max` connections. One that breaks is replaced; who was using it hears of it by his statement.
+ * `isAhead`: commits are answered before they reach the disk. They do so with the next commit of any other connection.
+ */
+export function openPool(url: string, max: number, { isAhead = false } = {}): PostgresPool {
+  const ahead = isAhead ? { options: '-c synchronous_commit=off' } : {};
+  const pool = new pg.Pool({ ...configuration(url), ...ahead, max });
   pool.on('error', () => {});
   pool.on('connect', (client) => client.on('error', () => {}));
   return pool;

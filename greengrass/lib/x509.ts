@@ -40,6 +40,8 @@ export interface CertificateFields {
   /** DNS names and IP addresses for subjectAltName. */
   readonly hosts?: readonly string[];
   readonly isCa?: boolean;
+  /** Of a CA: how many CAs may follow below it; absent: any number. */
+  readonly pathLength?: number;
   readonly usage?: 'server' | 'client' | 'both';
 }
 
@@ -217,7 +219,12 @@ function structureOf(
 
 function extensions(fields: CertificateFields, issuer?: CertifiedKey, keyIdentifier?: Buffer): object[] {
   const list: object[] = [
-    { name: 'basicConstraints', critical: true, cA: fields.isCa === true },
+    {
+      name: 'basicConstraints',
+      critical: true,
+      cA: fields.isCa === true,
+      ...(fields.pathLength === undefined ? {} : { pathLenConstraint: fields.pathLength }),
+    },
     keyIdentifier
       ? { id: SUBJECT_KEY_IDENTIFIER, value: encode(OCTET_STRING, keyIdentifier).toString('latin1') }
       : { name: 'subjectKeyIdentifier' },
@@ -228,7 +235,8 @@ function extensions(fields: CertificateFields, issuer?: CertifiedKey, keyIdentif
     const key = forge.pki.certificateFromPem(issuer.certificatePem).generateSubjectKeyIdentifier().getBytes();
     list.push({ name: 'authorityKeyIdentifier', keyIdentifier: key });
   }
-  if (fields.usage && !fields.isCa) {
+  // In a CA it limits what the certificates below it are good for.
+  if (fields.usage) {
     const usage = fields.usage;
     list.push({
       name: 'extKeyUsage',

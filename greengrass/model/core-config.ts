@@ -12,6 +12,7 @@ import { type NetworkProxy, networkProxyOf, networkProxySchema } from './network
 
 /** A port; 0 lets the system choose a free one (beyond V1; for tests and demonstrations). */
 const port = z.number().int().min(0).max(65535);
+const HOUR_S = 60 * 60;
 const yesNo = z.union([z.literal('yes'), z.literal('no')]);
 
 const coreThing = z.looseObject({
@@ -68,6 +69,21 @@ const crypto = z.looseObject({
 const configFile = z.looseObject({
   coreThing,
   runtime: runtime.default(runtime.parse({})),
+  /** Beyond V1: who signs the certificate of the local MQTT server. `core`: an intermediate CA on this device. */
+  mqttServerCertificate: z
+    .looseObject({ issuer: z.enum(['cloud', 'core']).default('cloud') })
+    .default({ issuer: 'cloud' }),
+  /** Beyond V1: how often telemetry is aggregated and published, in seconds. */
+  telemetry: z
+    .looseObject({
+      aggregateInterval: z.number().int().min(1).default(HOUR_S),
+      publishInterval: z
+        .number()
+        .int()
+        .min(1)
+        .default(24 * HOUR_S),
+    })
+    .default({ aggregateInterval: HOUR_S, publishInterval: 24 * HOUR_S }),
   managedRespawn: z.boolean().default(false),
   crypto: crypto.optional(),
   mqttMaxConnectionRetryInterval: z.number().int().min(1).optional(),
@@ -92,6 +108,8 @@ export interface CoreConfig {
   readonly privateKeyPath: string;
   /** The operator's own key for the local MQTT server; absent: the core makes and rotates one. */
   readonly mqttServerKeyPath?: string;
+  /** Who signs the certificate of the local MQTT server: the group CA in the cloud, or an intermediate CA on this core. */
+  readonly serverCertificateIssuer: 'cloud' | 'core';
   /** Private key that seals the local secrets; the core's own where it is absent. */
   readonly secretsKeyPath?: string;
   readonly iotHost: string;
@@ -105,6 +123,8 @@ export interface CoreConfig {
   readonly mqttMaxConnectionRetryIntervalS: number;
   readonly mqttOperationTimeoutS: number;
   readonly coreClientId: string;
+  /** Scripts of the operator run around updates of the software. */
+  readonly managedRespawn: boolean;
   /** Between the core and the cloud. */
   readonly networkProxy?: NetworkProxy;
   readonly allowFunctionsToRunAsRoot: boolean;
@@ -117,6 +137,7 @@ export interface CoreConfig {
   /** Runtime name ("python3.7") → name or absolute path of the interpreter that serves it. */
   readonly interpreters: Readonly<Record<string, string>>;
   readonly shadowSyncTimeoutS: number;
+  readonly telemetry: { readonly aggregateIntervalS: number; readonly publishIntervalS: number };
   /** Where deployments, logs and state go: `writeDirectory`, or `<root>/ggc`. */
   readonly writeDirectory: string;
   readonly pidFileDirectory: string;
@@ -155,6 +176,7 @@ export function parseCoreConfig(
     region: thing.region,
     accountId: thing.accountId,
     ...files,
+    serverCertificateIssuer: parsed.mqttServerCertificate.issuer,
     iotHost: core.iotHost,
     iotMqttPort: core.iotMqttPort,
     iotHttpPort: core.iotHttpPort,
@@ -167,6 +189,7 @@ export function parseCoreConfig(
       parsed.mqttMaxConnectionRetryInterval ?? core.mqttMaxConnectionRetryInterval ?? 60,
     mqttOperationTimeoutS: core.mqttOperationTimeout,
     coreClientId: core.coreClientId ?? thing.thingName,
+    managedRespawn: parsed.managedRespawn,
     ...(networkProxy ? { networkProxy } : {}),
     allowFunctionsToRunAsRoot: parsed.runtime.allowFunctionsToRunAsRoot === 'yes',
     maxWorkItemCount: parsed.runtime.maxWorkItemCount,
@@ -178,6 +201,10 @@ export function parseCoreConfig(
       : { preparedWorkers: parsed.runtime.preparedWorkers }),
     interpreters: parsed.runtime.interpreters,
     shadowSyncTimeoutS: parsed.system.shadowSyncTimeout,
+    telemetry: {
+      aggregateIntervalS: parsed.telemetry.aggregateInterval,
+      publishIntervalS: parsed.telemetry.publishInterval,
+    },
     writeDirectory: parsed.writeDirectory ? resolveIn(root, parsed.writeDirectory) : join(root, 'ggc'),
     pidFileDirectory: resolveIn(root, parsed.pidFileDirectory),
   };

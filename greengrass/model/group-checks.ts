@@ -5,7 +5,14 @@
  */
 import { certificateIdOfArn, isSystemFunctionArn, parseFunctionArn, thingNameOf } from './arn.js';
 import type { IsolationMode } from './function-config.js';
-import { type GroupDocument, type GroupFunction, type LocalResource, secretResources } from './group.js';
+import {
+  type GroupDocument,
+  type GroupFunction,
+  isModelResource,
+  type LocalResource,
+  secretResources,
+} from './group.js';
+import { checkModels } from './ml-model-checks.js';
 import { loopProblem, partyKind, subjectProblem } from './subscription.js';
 
 export interface GroupProblem {
@@ -135,8 +142,8 @@ const resourcesExistAndFitIsolation: GroupCheck = (group) => {
           ),
         ];
       }
-      // Secrets need no container.
-      if (resource.Type === 'SECRETS_MANAGER_SECRET') return [];
+      // Secrets need no container; models have rules of their own.
+      if (resource.Type === 'SECRETS_MANAGER_SECRET' || isModelResource(resource)) return [];
       if (isolationOf(group, groupFunction) === 'GreengrassContainer') return [];
       return [
         problem(
@@ -150,7 +157,7 @@ const resourcesExistAndFitIsolation: GroupCheck = (group) => {
 
 const resourcePathsAreLegal: GroupCheck = (group) =>
   group.GroupDefinitions.Resources.Content.flatMap((resource) => {
-    if (resource.Type === 'SECRETS_MANAGER_SECRET') return [];
+    if (resource.Type === 'SECRETS_MANAGER_SECRET' || isModelResource(resource)) return [];
     const source = resource.Data.SourcePath;
     if (resource.Type === 'LOCAL_DEVICE') {
       return source.startsWith('/dev/') && !source.includes('..')
@@ -177,6 +184,8 @@ const secretsAreReferredToOnce: GroupCheck = (group) => {
     ),
   );
 };
+
+const modelsAreLegal: GroupCheck = (group) => checkModels(group, (f) => isolationOf(group, f));
 
 const subscriptionsAreLegal: GroupCheck = (group) => {
   const members = new Set<string>([
@@ -235,7 +244,7 @@ const CHECKS: readonly GroupCheck[] = [
   resourcesExistAndFitIsolation,
   resourcePathsAreLegal,
   secretsAreReferredToOnce,
-  secretsAreReferredToOnce,
+  modelsAreLegal,
   subscriptionsAreLegal,
 ];
 

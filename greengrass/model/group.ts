@@ -66,6 +66,30 @@ const groupOwnerSetting = z.object({
   GroupOwner: z.string().optional(),
 });
 
+/** The group of the operating system that a model belongs to on the core (V1 1.10), and what its members may do. */
+const ownerSetting = z.object({
+  /** GID, or name of the group. */
+  GroupOwner: z.string().optional(),
+  GroupPermission: z.enum(['ro', 'rw']).optional(),
+});
+
+/** What the cloud found at the model's source. */
+const modelArtifact = {
+  DestinationPath: z.string(),
+  OwnerSetting: ownerSetting.optional(),
+  /** Ends in the SHA-256 of the bytes in hex: where the core fetches them. */
+  ArtifactArn: z
+    .string()
+    .regex(/\/artifacts\/mlmodel\/[0-9a-f]{64}$/, 'must end in /artifacts/mlmodel/SHA-256'),
+  /** Bytes. */
+  Size: z.number().int().min(0),
+  /** What the source is called, without its folders: the ending says whether it is unpacked. */
+  FileName: z
+    .string()
+    .max(255)
+    .regex(/^(?!\.{1,2}$)[^/\0]+$/, 'must be the name of a file'),
+};
+
 const resourceBase = { Id: id, Name: z.string().optional() };
 export const groupResource = z.discriminatedUnion('Type', [
   z.object({
@@ -89,6 +113,24 @@ export const groupResource = z.discriminatedUnion('Type', [
   }),
   z.object({
     ...resourceBase,
+    Type: z.literal('ML_MODEL_S3_OBJECT'),
+    Data: z.object({
+      type: z.literal('S3MachineLearningModelResourceData').optional(),
+      S3Uri: z.string(),
+      ...modelArtifact,
+    }),
+  }),
+  z.object({
+    ...resourceBase,
+    Type: z.literal('ML_MODEL_SAGEMAKER_JOB'),
+    Data: z.object({
+      type: z.literal('SageMakerMachineLearningModelResourceData').optional(),
+      SageMakerJobArn: z.string(),
+      ...modelArtifact,
+    }),
+  }),
+  z.object({
+    ...resourceBase,
     Type: z.literal('SECRETS_MANAGER_SECRET'),
     Data: z.object({
       type: z.literal('SecretsManagerSecretResourceData').optional(),
@@ -102,7 +144,12 @@ export const groupResource = z.discriminatedUnion('Type', [
 ]);
 export type GroupResource = z.infer<typeof groupResource>;
 export type SecretResource = Extract<GroupResource, { Type: 'SECRETS_MANAGER_SECRET' }>;
-export type LocalResource = Exclude<GroupResource, SecretResource>;
+export type LocalResource = Extract<GroupResource, { Type: 'LOCAL_VOLUME' | 'LOCAL_DEVICE' }>;
+export type ModelResource = Extract<GroupResource, { Type: 'ML_MODEL_S3_OBJECT' | 'ML_MODEL_SAGEMAKER_JOB' }>;
+
+export function isModelResource(resource: GroupResource): resource is ModelResource {
+  return resource.Type === 'ML_MODEL_S3_OBJECT' || resource.Type === 'ML_MODEL_SAGEMAKER_JOB';
+}
 
 /** The secret resources of a group. */
 export function secretResources(group: {

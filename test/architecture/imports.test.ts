@@ -72,6 +72,7 @@ const RULES: ReadonlyArray<readonly [string, readonly string[]]> = [
   ['core/isolation/', ['lib/', 'model/', 'core/component', 'core/errors']],
   ['core/resources/', ['lib/', 'model/', 'core/component', 'core/errors', ...CONTRACTS]],
   ['core/secrets/', ['lib/', 'model/', 'core/component', 'core/errors', 'core/service-client']],
+  ['core/telemetry/', ['lib/', 'model/', 'core/component']],
   ['core/token-exchange/', ['lib/', 'model/', 'core/component', 'core/errors', 'core/service-client']],
   ['core/certificates/', ['lib/', 'model/', 'core/component', 'core/errors', 'core/service-client']],
   ['core/ip-detector/', ['lib/', 'model/', 'core/component', 'core/errors', 'core/service-client']],

@@ -98,7 +98,7 @@ function millionFigures(root: string): Figure[] {
   const limits = { maxBytes: 1e9, full: 'keepNewest' } as const;
   const nothing = { onReady: () => undefined, onDropped: () => undefined, onTrouble: () => undefined };
   new FileSpool(path, limits, nothing).close();
-  const db = openDatabase(path, { migrations: ['', ''] });
+  const db = openDatabase(path, { migrations: ['', '', ''] });
   db.exec(`WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < 1000000)
     INSERT INTO message (id, topic, payload) SELECT id, '${TOPIC}', randomblob(256) FROM n`);
   db.close();

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { generate, parser } from 'mqtt-packet';
 import { nextPacketId } from '../../greengrass/core/broker/at-least-once.js';
 import { Backlog, type Reader } from '../../greengrass/core/broker/backlog.js';
+import { NodeStream } from '../../greengrass/core/broker/device-stream.js';
 import { Output } from '../../greengrass/core/broker/output.js';
 import { PacketSplitter } from '../../greengrass/core/broker/packet-splitter.js';
 import { encodePublish } from '../../greengrass/core/broker/server-packets.js';
@@ -123,13 +124,15 @@ describe('an output', () => {
   function make(failed: string[] = []) {
     const socket = new Sink();
     const events: string[] = [];
+    const stream = new NodeStream(socket);
     const output = new Output({
-      socket,
+      stream,
       writer: new TurnWriter(() => new Set(failed)),
       source: () => 'lamp',
       onUnsettled: () => events.push('unsettled'),
       onDrained: () => events.push('drained'),
     });
+    stream.listen({ received() {}, written: () => output.written(), closed() {} });
     return { socket, output, events };
   }
 

@@ -38,6 +38,10 @@ let failure: Error | undefined;
 /** The service signs somebody else's key. */
 let signsForeignKey: boolean;
 let changes: number;
+/** Addresses that discovery gives. */
+let given: string[];
+/** Addresses of the host. */
+let own: string[] | undefined;
 
 const service = {
   createServerCertificate: async (groupId: string, csr: string) => {
@@ -54,6 +58,8 @@ const service = {
     });
     return { certificatePem, caPem: ca.certificatePem, expiresAt: notAfter.toISOString() };
   },
+  createIntermediate: () => Promise.reject(new Error('nobody asked for it')),
+  connectivityInfo: async () => given.map((HostAddress) => ({ HostAddress })),
 };
 
 function make(ownKeyPath?: string): ServerCertificate {
@@ -63,6 +69,7 @@ function make(ownKeyPath?: string): ServerCertificate {
     service,
     logger: silentLogger(),
     now: () => nowMs,
+    ...(own ? { hosts: () => own ?? [] } : {}),
     ...(ownKeyPath === undefined ? {} : { ownKeyPath }),
   });
   made.onChanged(() => changes++);
@@ -72,7 +79,7 @@ function make(ownKeyPath?: string): ServerCertificate {
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'greengrass-certificate-'));
   nowMs = Date.now();
-  [asked, failure, signsForeignKey, changes] = [[], undefined, false, 0];
+  [asked, failure, signsForeignKey, changes, given, own] = [[], undefined, false, 0, [], undefined];
   certificate = make();
 });
 afterEach(async () => {
@@ -217,6 +224,32 @@ describe('while the core runs', () => {
       return changes === 2;
     });
     expect(asked.length).toBeGreaterThanOrEqual(3);
+  });
+
+  it('an address that the host gets later is asked for', async () => {
+    own = ['localhost'];
+    certificate = make();
+    await certificate.start();
+    await certificate.ensure('g', own);
+    own = ['localhost', '10.9.9.9'];
+    await waitFor(() => {
+      jest.advanceTimersByTime(60_000);
+      return changes === 2;
+    });
+    expect(asked.at(-1)?.hosts).toEqual(['10.9.9.9', 'localhost']);
+    jest.advanceTimersByTime(60_000);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(asked).toHaveLength(2);
+  });
+
+  it('an address that the operator entered is asked for, one that is there already is not', async () => {
+    await certificate.ensure('g', ['localhost', '10.1.1.1']);
+    given = ['10.1.1.1', 'localhost', 'fe80::1%eth0'];
+    await certificate.addressesChanged();
+    expect(asked).toHaveLength(1);
+    given = ['gateway.example'];
+    await certificate.addressesChanged();
+    expect(asked).toHaveLength(2);
   });
 
   it('nothing is asked for before a group wants it, and nothing after a stop', async () => {

@@ -16,6 +16,8 @@ import type { ApiContext, Deployer } from '../../greengrass/cloud/api/context.js
 import { GroupDeployments } from '../../greengrass/cloud/api/group-deployments.js';
 import { ObjectFolder } from '../../greengrass/cloud/api/objects.js';
 import type { Operation } from '../../greengrass/cloud/api/operation.js';
+import { DeviceNotices } from '../../greengrass/cloud/authority/device-notices.js';
+import { CloudJobs } from '../../greengrass/cloud/iot/jobs/cloud-jobs.js';
 import { type Installation, loadInstallation } from '../../greengrass/cloud/store/installation.js';
 import { openVault } from '../../greengrass/cloud/store/master-key.js';
 import { type OpenedStore, openStore } from '../../greengrass/cloud/store/open-store.js';
@@ -31,9 +33,11 @@ export class ScriptedDeployer implements Deployer {
   readonly resets: Deployment[] = [];
   constructor(readonly store: Store) {}
 
-  async deploy(deployment: Deployment): Promise<void> {
+  async deploy(deployment: Deployment): Promise<boolean> {
     this.deployed.push(deployment);
+    await this.store.deployments.create(deployment);
     await this.finish(deployment.deploymentId, this.outcome);
+    return this.outcome !== 'Failure';
   }
 
   async reset(deployment: Deployment): Promise<void> {
@@ -63,6 +67,10 @@ export class Cloud {
     readonly installation: Installation,
     readonly deployer: ScriptedDeployer,
   ) {}
+
+  get jobs(): CloudJobs {
+    return new CloudJobs(this.store, this.opened.exclusive);
+  }
 
   get store(): Store {
     return this.opened.store;
@@ -136,6 +144,19 @@ export class Cloud {
           (await store.authorities.list(groupId))[0] ?? createAuthority(store, groupId),
       },
       deployer: this.deployer,
+      jobs: this.jobs,
+      deviceNotices: new DeviceNotices({
+        store,
+        shadows: {
+          update: async (thing, payload) => {
+            shadows.set(thing, payload);
+            return { accepted: true };
+          },
+        },
+        region: 'us-east-1',
+        accountId,
+        logger: silentLogger(),
+      }),
       shadows: {
         get: async (thing) => {
           const body = shadows.get(thing);

@@ -42,6 +42,7 @@ import {
   SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
+import type { DeviceNotices } from '../../greengrass/cloud/authority/device-notices.js';
 import { GroupAuthorities } from '../../greengrass/cloud/authority/group-authorities.js';
 import { DeviceHttpsServer } from '../../greengrass/cloud/discovery/https-server.js';
 import { loadServerCertificate } from '../../greengrass/cloud/store/installation.js';
@@ -111,6 +112,7 @@ async function startHttps(port: number): Promise<void> {
     artifacts: cloud.opened.artifacts,
     secrets: new OwnSecrets(store.secrets, cloud.vault),
     authorities: new GroupAuthorities(store, accountId),
+    deviceNotices: cloud.context().deviceNotices as DeviceNotices,
     tls: { certPem: made.certificatePem, keyPem: made.privateKeyPem },
     host: '127.0.0.1',
     port,

@@ -28,6 +28,7 @@ describe('the group builder', () => {
     const builder = new GroupBuilder({
       store: group.store,
       secrets: group.secrets,
+      models: group.models,
       region: REGION,
       accountId: ACCOUNT,
     });
@@ -270,9 +271,33 @@ describe('the group builder', () => {
     ],
     [
       'a resource of another kind',
-      { resources: volume({ S3MachineLearningModelResourceData: { S3Uri: 'x' } }) },
+      { resources: volume({ QuantumModelResourceData: { S3Uri: 'x' } }) },
       'RESOURCE_TYPE_UNEXPECTED_ERROR',
-      /S3MachineLearningModelResourceData/,
+      /QuantumModelResourceData/,
+    ],
+    [
+      'a model whose address is none',
+      { resources: volume({ S3MachineLearningModelResourceData: { S3Uri: 'x' } }) },
+      'MODEL_NOT_FOUND_ERROR',
+      /The model of resource r cannot be had: x is not the address of an object in S3/,
+    ],
+    [
+      'a model that is not there',
+      { resources: volume({ S3MachineLearningModelResourceData: { S3Uri: 's3://models/m.zip' } }) },
+      'MODEL_NOT_FOUND_ERROR',
+      /bucket models has no object m\.zip: this service reads it from .*objects\/models\/m\.zip/,
+    ],
+    [
+      'a training job whose model is not there',
+      {
+        resources: volume({
+          SageMakerMachineLearningModelResourceData: {
+            SageMakerJobArn: `arn:aws:sagemaker:${REGION}:${ACCOUNT}:training-job/cats-7`,
+          },
+        }),
+      },
+      'MODEL_NOT_FOUND_ERROR',
+      /training job arn:aws:sagemaker:.*cats-7: .* from .*objects\/sagemaker\/cats-7\/output\/model\.tar\.gz/,
     ],
     [
       'a secret that is not there',
@@ -355,7 +380,7 @@ describe('the group builder', () => {
       build({
         devices: { Devices: [ghost] },
         functions: functions(functionArn('nobody', '1')),
-        resources: volume({ S3MachineLearningModelResourceData: {} }),
+        resources: volume({ QuantumModelResourceData: {} }),
       }),
     );
     expect(problems.map(({ code }) => code).sort()).toEqual([

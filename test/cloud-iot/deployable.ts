@@ -3,6 +3,10 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ObjectFolder } from '../../greengrass/cloud/api/objects.js';
+import { ModelShelf } from '../../greengrass/cloud/deployment/models.js';
+import { ArtifactFolder } from '../../greengrass/cloud/store/artifact-folder.js';
+import { ownTrainingJobs } from '../../greengrass/cloud/store/object-source.js';
 import { OwnSecrets } from '../../greengrass/cloud/store/secret-source.js';
 import { openSqliteStore } from '../../greengrass/cloud/store/sqlite-store.js';
 import type { DefinitionKind, Deployment, Store } from '../../greengrass/cloud/store/store.js';
@@ -35,7 +39,20 @@ export class Deployable {
   private constructor(
     readonly folder: string,
     readonly store: Store,
-  ) {}
+  ) {
+    this.models = new ModelShelf({
+      objects: new ObjectFolder(this.objectsFolder),
+      jobs: ownTrainingJobs,
+      artifacts: new ArtifactFolder(join(folder, 'artifacts')),
+    });
+  }
+
+  /** Where objects of S3 are looked for. */
+  get objectsFolder(): string {
+    return join(this.folder, 'objects');
+  }
+
+  readonly models: ModelShelf;
 
   get secrets(): OwnSecrets {
     return new OwnSecrets(this.store.secrets, this.vault);
@@ -108,12 +125,17 @@ export class Deployable {
   }
 
   /** A deployment as the API makes it. */
-  async deployment(fields: Partial<Deployment> = {}): Promise<Deployment> {
-    const deployment: Deployment = {
+  newDeployment(fields: Partial<Deployment> = {}): Deployment {
+    return {
       ...{ deploymentId: randomUUID(), groupId: this.groupId, type: 'NewDeployment', status: 'Building' },
       ...{ createdAt: AT, updatedAt: AT },
       ...fields,
     };
+  }
+
+  /** The same, kept. */
+  async deployment(fields: Partial<Deployment> = {}): Promise<Deployment> {
+    const deployment = this.newDeployment(fields);
     await this.store.deployments.create(deployment);
     return deployment;
   }

@@ -28,6 +28,7 @@ describe('the deployer', () => {
       ...{
         store: group.store,
         secrets: group.secrets,
+        models: group.models,
         shadows,
         region: REGION,
         accountId: ACCOUNT,
@@ -43,7 +44,7 @@ describe('the deployer', () => {
   const report = (reported: object, thing = 'core-gda') =>
     shadows.update(thing, Buffer.from(JSON.stringify({ state: { reported } })));
   const inProgress = async (): Promise<Deployment> => {
-    const deployment = await group.deployment({ groupVersionId: versionId });
+    const deployment = group.newDeployment({ groupVersionId: versionId });
     await deployer.deploy(deployment);
     return deployment;
   };
@@ -65,7 +66,7 @@ describe('the deployer', () => {
   });
 
   it('fails with every reason where the group can not be built, and tells nobody', async () => {
-    const deployment = await group.deployment({ groupVersionId: await group.version({}) });
+    const deployment = group.newDeployment({ groupVersionId: await group.version({}) });
     await deployer.deploy(deployment);
     expect(await group.store.deployments.findById(deployment.deploymentId)).toMatchObject({
       status: 'Failure',
@@ -159,7 +160,8 @@ describe('the deployer', () => {
     it('tells the core what it was not told', async () => {
       const deployment = await inProgress();
       const told = await desired();
-      await group.store.shadows.put('core-gda', { version: 7 });
+      const before = await group.store.shadows.find('core-gda');
+      await group.store.shadows.replace('core-gda', before, { version: 7 });
       startService();
       await deployer.follow();
       expect(await desired()).toEqual(told);

@@ -50,10 +50,11 @@ describe("the cloud's shadows", () => {
     const slow: ShadowStore = {
       find: (thing) => store.shadows.find(thing),
       listNames: (thing, limit) => store.shadows.listNames(thing, limit),
-      put: async (thing, shadow) => {
+      replace: async (thing, before, shadow) => {
         if (isBroken) throw new Error('disk full');
-        await store.shadows.put(thing, shadow);
+        const done = await store.shadows.replace(thing, before, shadow);
         events.push('stored');
+        return done;
       },
     };
     const shadows = new CloudShadows({ shadows: slow });

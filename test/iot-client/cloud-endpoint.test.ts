@@ -234,6 +234,7 @@ describe('messages for the cloud', () => {
       refused: 0,
       expired: 0,
       unstored: 0,
+      unsent: 0,
     });
     expect(lines.filter(({ level }) => level === 40)).toHaveLength(1);
     expect(endpoint.settle()).toBe(true);
@@ -384,5 +385,61 @@ describe('messages from the cloud', () => {
   it("on the system's topics are not asked for", () => {
     endpoint.setTable(table('$aws/things/lamp/shadow/update', '$aws/#', 'a'));
     expect(connection.calls).toEqual(['+a']);
+  });
+});
+
+describe('a subscription with QoS 0 (extension)', () => {
+  const loose = (topic: string, size = 1) =>
+    endpoint.deliver({ source: 'lamp', topic, payload: Buffer.alloc(size), qos: 1 }, 'cloud', { qos: 0 });
+
+  it('sends at once, beside what waits, and keeps nothing', async () => {
+    endpoint.configure(FILE);
+    deliver('kept');
+    await turn();
+    expect(loose('loose')).toBe(true);
+    expect(connection.attempts.map(({ topic, qos }) => `${topic} ${qos}`)).toEqual(['kept 1', 'loose 0']);
+    expect(endpoint.waiting).toMatchObject({ messages: 1, unsent: 0 });
+    // Nothing is sent twice.
+    for (const each of connection.attempts) each.reject('lost');
+    connection.connected = false;
+    await turn();
+    connection.automatic = true;
+    connection.connect();
+    await waitFor(() => endpoint.waiting.messages === 0);
+    expect(topics()).toEqual(['kept', 'loose', 'kept']);
+    expect(endpoint.waiting.unsent).toBe(1);
+  });
+
+  it('drops, counts and explains what comes while the cloud is away; a full spool is nothing to it', () => {
+    endpoint.configure({ ...MEMORY, maxBytes: 262_144, full: 'keepOldest' });
+    connection.connected = false;
+    deliver('fill', Buffer.alloc(262_000));
+    const message = { source: 'lamp', topic: 'x', payload: Buffer.alloc(1000), qos: 0 } as const;
+    expect([endpoint.hasRoom(message, 1), endpoint.hasRoom(message, 1, { qos: 0 })]).toEqual([false, true]);
+    expect(loose('x')).toBe(false);
+    expect(endpoint.explain()).toMatch(/away or too slow, and nothing is kept/);
+    expect(endpoint.settle()).toBe(true);
+    expect(endpoint.waiting).toMatchObject({ messages: 1, dropped: 0, unsent: 1 });
+    connection.connect();
+    expect(topics()).toEqual(['fill']);
+  });
+
+  it('is bounded where the connection takes nothing, and begins anew with the next one', async () => {
+    const taken = () => Array.from({ length: 20 }, () => loose('x', 100_000)).filter(Boolean).length;
+    expect(taken()).toBe(10);
+    expect(taken()).toBe(0);
+    expect(endpoint.waiting.unsent).toBe(30);
+    connection.attempts[0]?.accept();
+    await turn();
+    expect(loose('x', 100_000)).toBe(true);
+    const old = connection.attempts.splice(0);
+    connection.connect();
+    expect(taken()).toBe(10);
+    // Late news of the old connection free nothing.
+    for (const each of old) each.reject('gone');
+    await turn();
+    expect(loose('x', 100_000)).toBe(false);
+    for (let n = 0; n < 600; n++) loose('small', 0);
+    expect(connection.attempts.length).toBeLessThan(520);
   });
 });

@@ -225,7 +225,9 @@ describe('a month without the cloud', () => {
     await bench.start();
     for (let steps = 0; !connection.connected && steps < 100; steps++) {
       jest.advanceTimersToNextTimer();
-      for (let spins = 0; !connection.connected && spins < 5000; spins++) await turn();
+      // A busy machine takes its time for a handshake; this clock is the real one.
+      const until = performance.now() + 300;
+      while (!connection.connected && performance.now() < until) await turn();
     }
     jest.useRealTimers();
     await waitFor(() => cloud.payloads.at(-1) === String(n - 1));

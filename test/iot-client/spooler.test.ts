@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { FileSpool } from '../../greengrass/core/iot-client/file-spool.js';
+import { LANE_SIZE, priorityOf } from '../../greengrass/core/iot-client/lanes.js';
 import { MemorySpool } from '../../greengrass/core/iot-client/memory-spool.js';
 import type {
   FullPolicy,
@@ -15,6 +16,7 @@ import type {
 import { ROW_OVERHEAD_BYTES } from '../../greengrass/core/iot-client/spool.js';
 import { moveSpool } from '../../greengrass/core/iot-client/spool-move.js';
 import { spoolSettings } from '../../greengrass/core/iot-client/spool-settings.js';
+import { openDatabase } from '../../greengrass/lib/sqlite.js';
 import { waitFor } from '../support/wait-for.js';
 
 const ROW = ROW_OVERHEAD_BYTES;
@@ -130,6 +132,29 @@ describe.each(kinds)('a spool in %s', (_kind, make) => {
     spool.close();
   });
 
+  it('orders by priority, and within it by coming; lower priorities give way first', () => {
+    const spool = make(5 * (2 + ROW));
+    for (const [text, priority] of [
+      ['a', 0],
+      ['b', 7],
+      ['c', -7],
+      ['d', undefined],
+      ['e', 7],
+    ] as const) {
+      spool.push('t', Buffer.from(text), undefined, priority);
+    }
+    expect(texts(spool).join(' ')).toBe('t=b t=e t=a t=d t=c');
+    expect(all(spool).map(({ id }) => priorityOf(id))).toEqual([7, 7, 0, 0, -7]);
+    expect(spool.lanes.map((lane) => spool.after(lane, 9, 1e9, lane + LANE_SIZE).length)).toEqual([2, 2, 1]);
+    spool.push('t', Buffer.from('f'), undefined, 100);
+    spool.push('t', Buffer.from('g'), undefined, 7);
+    expect([texts(spool).join(' '), dropped]).toEqual(['t=f t=b t=e t=g t=d', 2]);
+    // It is the least important itself.
+    spool.push('t', Buffer.from('h'), undefined, -100);
+    expect([texts(spool).join(' '), dropped]).toEqual(['t=f t=b t=e t=g t=d', 3]);
+    spool.close();
+  });
+
   it('removes nothing where the message had to give way in the meantime', () => {
     const spool = make(20 + ROW);
     spool.push('t', Buffer.alloc(9, 'a'));
@@ -161,7 +186,11 @@ describe.each(kinds)('a spool in %s', (_kind, make) => {
 
   it('behaves like a plain list, whatever is done to it', () => {
     const action = fc.oneof(
-      fc.record({ topic: fc.constantFrom('a', 'bb', 'ä/€'), size: fc.nat(60) }),
+      fc.record({
+        topic: fc.constantFrom('a', 'bb', 'ä/€'),
+        size: fc.nat(60),
+        priority: fc.constantFrom(undefined, 0, 1, -1, 100, -100),
+      }),
       fc.constant('send' as const),
       fc.record({ remove: fc.nat(5) }),
     );
@@ -169,7 +198,19 @@ describe.each(kinds)('a spool in %s', (_kind, make) => {
     fc.assert(
       fc.property(fc.array(action, { maxLength: 30 }), (actions) => {
         const spool = make(max);
-        const model: Array<{ topic: string; payload: Buffer }> = [];
+        // In the order of sending: what gives way is the first of the last priority.
+        const model: Array<{ topic: string; payload: Buffer; priority: number }> = [];
+        const insert = (message: (typeof model)[number]) => {
+          const at = model.findIndex(({ priority }) => priority < message.priority);
+          model.splice(at < 0 ? model.length : at, 0, message);
+        };
+        const giveWay = () => {
+          const lowest = model.at(-1)?.priority;
+          model.splice(
+            model.findIndex(({ priority }) => priority === lowest),
+            1,
+          );
+        };
         const bytes = () =>
           model.reduce((sum, { topic, payload }) => sum + Buffer.byteLength(topic) + payload.length + ROW, 0);
         for (const [index, each] of actions.entries()) {
@@ -181,9 +222,9 @@ describe.each(kinds)('a spool in %s', (_kind, make) => {
             model.splice(each.remove, 1);
           } else {
             const payload = Buffer.alloc(each.size, index);
-            spool.push(each.topic, payload);
-            model.push({ topic: each.topic, payload });
-            while (bytes() > max && model.length > 1) model.shift();
+            spool.push(each.topic, payload, undefined, each.priority);
+            insert({ topic: each.topic, payload, priority: each.priority ?? 0 });
+            while (bytes() > max && model.length > 1) giveWay();
             spool.flush();
           }
           expect([spool.length, spool.bytes]).toEqual([model.length, bytes()]);
@@ -234,6 +275,29 @@ describe('a spool in a file', () => {
     after.push('d', Buffer.from('4'));
     expect(texts(after)).toEqual(['b=', 'c=3', 'd=4']);
     after.close();
+  });
+
+  it('takes over what an earlier version left, in order, with the priority that V1 has', () => {
+    const path = join(root, 'earlier.db');
+    const first = openDatabase(path, {
+      migrations: [
+        'CREATE TABLE message (id INTEGER PRIMARY KEY, topic TEXT, payload BLOB, expires_at INTEGER)',
+        '',
+      ],
+    });
+    const insert = first.prepare('INSERT INTO message VALUES (?, ?, ?, NULL)');
+    for (const id of [5, 6, 90]) insert.run(id, 't', Buffer.from(String(id)));
+    first.close();
+    const spool = new FileSpool(path, limits(1000), listener);
+    spool.push('t', Buffer.from('91'));
+    spool.push('t', Buffer.from('first'), undefined, 1);
+    spool.push('t', Buffer.from('last'), undefined, -1);
+    expect(texts(spool).join(' ')).toBe('t=first t=5 t=6 t=90 t=91 t=last');
+    spool.close();
+    const again = new FileSpool(path, limits(1000), listener);
+    again.push('t', Buffer.from('second'), undefined, 1);
+    expect(texts(again).join(' ')).toBe('t=first t=second t=5 t=6 t=90 t=91 t=last');
+    again.close();
   });
 
   it('survives a process that never closed it', () => {

@@ -133,7 +133,7 @@ describeAsRoot('the custom runtime', () => {
       payload: JSON.stringify({ errorMessage: 'no', errorType: 'Bad' }).replace(/([:,])/g, '$1 '),
     });
     expect((await invoke(f, { wrongId: true })).error).toBe('');
-    expect(bench.entries.some(({ message }) => message === 'refused with 403 InvalidRequestID')).toBe(true);
+    await waitFor(() => bench.entries.some(({ message }) => message === 'refused with 403 InvalidRequestID'));
     expect(bench.lines.filter(({ msg }) => msg === 'Created worker.')).toHaveLength(2);
   });
 

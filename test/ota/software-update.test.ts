@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SoftwarePackages } from '../../greengrass/core/ota/software-packages.js';
 import { SoftwareUpdate } from '../../greengrass/core/ota/software-update.js';
+import { UpdateRecord } from '../../greengrass/core/ota/update-record.js';
 import { silentLogger } from '../../greengrass/lib/log.js';
 import { run } from '../../greengrass/lib/subprocess.js';
 import { describeAsRoot } from '../support/as-root.js';
@@ -30,9 +31,10 @@ const calls = () => {
   return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n') : [];
 };
 
-/** A greengrassd that notes how it was called; `starts` is its exit code for start. */
-function greengrassd(version: string, starts: number): string {
-  return `#!/bin/sh\nfor verb; do :; done\necho "${version} $verb" >> ${root}/calls\n[ "$verb" = start ] && exit ${starts}\nexit 0\n`;
+/** A greengrassd that notes how it was called; `starts` is its exit code for start, `says` what it prints. */
+function greengrassd(version: string, starts: number, says = ''): string {
+  const note = `[ "$verb" = status ] && exit 0\necho "${version} $verb" >> ${root}/calls`;
+  return `#!/bin/sh\nfor verb; do :; done\n${note}\nprintf '${says}'\n[ "$verb" = start ] && exit ${starts}\nexit 0\n`;
 }
 
 function writeProgram(file: string, text: string): void {
@@ -41,9 +43,12 @@ function writeProgram(file: string, text: string): void {
   chmodSync(file, 0o755);
 }
 
-async function packageOf(version: string, starts: number, key = keys.privateKey) {
+async function packageOf(version: string, starts: number, key = keys.privateKey, says = '') {
   const tree = join(folder, `tree-${version}`);
-  writeProgram(join(tree, 'greengrass/ggc/packages', version, 'greengrassd'), greengrassd(version, starts));
+  writeProgram(
+    join(tree, 'greengrass/ggc/packages', version, 'greengrassd'),
+    greengrassd(version, starts, says),
+  );
   const file = join(folder, `${version}.tar.gz`);
   expect((await run('tar', ['-czf', file, '-C', tree, 'greengrass'])).code).toBe(0);
   const digest = createHash('sha256').update(readFileSync(file)).digest();
@@ -51,7 +56,7 @@ async function packageOf(version: string, starts: number, key = keys.privateKey)
 }
 
 const updater = (managedRespawn = false) =>
-  new SoftwareUpdate({ root, publicKeyPem, managedRespawn, logger: silentLogger() });
+  new SoftwareUpdate({ root, publicKeyPem, managedRespawn, healthWindowMs: 0, logger: silentLogger() });
 const script = (name: string, text: string, mode = 0o700) => {
   writeProgram(join(root, 'usr/scripts', name), `#!/bin/sh\n${text}\n`);
   chmodSync(join(root, 'usr/scripts', name), mode);
@@ -85,21 +90,61 @@ describeAsRoot('core software', () => {
       runs: '1.0.0',
       reason: expect.stringMatching(/^version 1\.0\.1 did not start/),
     });
-    expect(calls()).toEqual(['1.0.0 stop', '1.0.1 start', '1.0.1 stop', '1.0.0 start']);
+    expect(calls()).toEqual(['1.0.0 stop', '1.0.1 start', '1.0.0 stop', '1.0.0 start']);
     expect(new SoftwarePackages(root).current).toBe('1.0.0');
-    expect(new SoftwarePackages(root).trial()).toBeUndefined();
+    expect(new UpdateRecord(root).trial).toBeUndefined();
+    expect(readdirSync(join(root, 'ggc/packages'))).toEqual(['1.0.0']);
+  });
+
+  it('goes back where the new version starts, but not its group', async () => {
+    const says = 'Some system components failed to start. Check it.\\n  the group could not be started\\n';
+    expect(await updater().update(await packageOf('1.0.1', 0, keys.privateKey, says))).toMatchObject({
+      ...{ status: 'FAILED', runs: '1.0.0' },
+      reason: 'version 1.0.1 did not start: the group could not be started',
+    });
+  });
+
+  it('tells a job how it ended, whatever comes between', async () => {
+    await updater().update(await packageOf('1.0.1', 7), 'job');
+    expect(new UpdateRecord(root).outcome).toMatchObject({ jobId: 'job', end: { status: 'FAILED' } });
   });
 
   it('that a power cut left on trial is started anew at the next boot, and given up after three times', async () => {
     const packages = new SoftwarePackages(root);
+    const record = new UpdateRecord(root);
     await packages.install(await packageOf('1.0.1', 0), publicKeyPem);
-    packages.begin('1.0.1');
+    record.keep({ from: '1.0.0', to: '1.0.1', starts: 1 });
+    packages.switchCore('1.0.1');
     expect(await updater().recover()).toMatchObject({ status: 'SUCCEEDED', to: '1.0.1' });
     await packages.install(await packageOf('1.0.2', 0), publicKeyPem);
-    packages.begin('1.0.2');
-    for (let count = 0; count < 3; count++) packages.countStart();
+    record.keep({ from: '1.0.1', to: '1.0.2', starts: 3 });
+    packages.switchCore('1.0.2');
     expect(await updater().recover()).toMatchObject({ status: 'FAILED', runs: '1.0.1' });
     expect(packages.current).toBe('1.0.1');
+    // The package itself was lost.
+    record.keep({ from: '1.0.1', to: '1.0.9', starts: 0 });
+    expect(await updater().recover()).toMatchObject({
+      status: 'FAILED',
+      reason: expect.stringContaining('1.0.9 is not on the disk'),
+    });
+    expect(calls().at(-1)).toBe('1.0.1 start');
+  });
+
+  it('that was on its way back goes on with that', async () => {
+    const packages = new SoftwarePackages(root);
+    await packages.install(await packageOf('1.0.1', 0), publicKeyPem);
+    new UpdateRecord(root).keep({ jobId: 'job', from: '1.0.0', to: '1.0.1', starts: 1, back: 'it was red' });
+    packages.switchCore('1.0.1');
+    expect(await updater().recover()).toEqual({ status: 'FAILED', reason: 'it was red', runs: '1.0.0' });
+    expect(calls()).toEqual(['1.0.0 stop', '1.0.0 start']);
+  });
+
+  it('is trusted by any of the keys in the file', async () => {
+    const other = generateKeyPairSync('ed25519').publicKey.export({ type: 'spki', format: 'pem' }).toString();
+    const packages = new SoftwarePackages(root);
+    await packages.install(await packageOf('1.0.1', 0), `${other}\n${publicKeyPem}`);
+    await expect(packages.install(await packageOf('1.0.2', 0), other)).rejects.toThrow(/not signed/);
+    await expect(packages.install(await packageOf('1.0.2', 0), '')).rejects.toThrow(/not signed/);
   });
 
   it.each([

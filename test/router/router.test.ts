@@ -164,7 +164,7 @@ describe('a message to all or none (queueFullPolicy AllOrError)', () => {
     }
   }
 
-  it('goes to no target where one of the queues has not room for it', () => {
+  it('goes to no target where one of the queues has not room for it', async () => {
     const { router } = makeRouter();
     const [queue, other] = [new Queue(), new Inbox()];
     for (const target of ['f1', 'f2', 'f3']) router.register(target, queue);
@@ -173,13 +173,13 @@ describe('a message to all or none (queueFullPolicy AllOrError)', () => {
       router.swap(compileTable(targets.map((Target) => ({ Source: 'lamp', Subject: 't', Target }))));
       return router.routeToAllOrNone(message('lamp', 't'));
     };
-    expect(route('other', 'f1', 'f2')).toBe(true);
+    expect(await route('other', 'f1', 'f2')).toBe(true);
     expect([queue.got.length, other.got.length]).toEqual([2, 1]);
-    expect(route('other', 'f1', 'f2', 'f3')).toBe(false);
+    expect(await route('other', 'f1', 'f2', 'f3')).toBe(false);
     expect([queue.got.length, other.got.length]).toEqual([2, 1]);
     // A device that is away, and a target that is not there, are no full queues.
     other.full = true;
-    expect(route('other', 'nobody')).toBe(true);
-    expect(router.routeToAllOrNone(message('lamp', 'no/route'))).toBe(true);
+    expect(await route('other', 'nobody')).toBe(true);
+    expect(await router.routeToAllOrNone(message('lamp', 'no/route'))).toBe(true);
   });
 });

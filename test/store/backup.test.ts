@@ -89,7 +89,7 @@ async function fillStore({ store, artifacts }: OpenedStore): Promise<void> {
       createdAt: AT,
     },
   });
-  await store.shadows.put('core', { version: 7 });
+  await store.shadows.replace('core', undefined, { version: 7 });
   await store.authorities.create({
     ...{ authorityId: 'a', groupId: 'g', certificatePem: 'c', privateKeyPem: 'k', createdAt: AT },
   });

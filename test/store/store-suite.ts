@@ -275,11 +275,26 @@ export function describeStore(
 
     it('keeps the version of a deleted shadow', async () => {
       const document = { state: { desired: { a: 1 } }, metadata: {}, version: 1 };
-      await store.shadows.put('t', { document, version: 1 });
+      expect(await store.shadows.replace('t', undefined, { document, version: 1 })).toBe(true);
       expect(await store.shadows.find('t')).toEqual({ document, version: 1 });
-      await store.shadows.put('t', { version: 2 });
-      expect(await store.shadows.find('t')).toEqual({ version: 2 });
+      expect(await store.shadows.replace('t', { document, version: 1 }, { version: 1 })).toBe(true);
+      expect(await store.shadows.find('t')).toEqual({ version: 1 });
       expect(await store.shadows.find('u')).toBeUndefined();
+    });
+
+    it('replaces a shadow only where nobody changed it meanwhile', async () => {
+      const document = { state: { desired: { a: 1 } }, metadata: {}, version: 1 };
+      const first = { document, version: 1 };
+      await store.shadows.replace('t', undefined, first);
+      expect(await store.shadows.replace('t', undefined, { version: 9 })).toBe(false);
+      expect(await store.shadows.replace('t', { document, version: 2 }, { version: 9 })).toBe(false);
+      // A deletion keeps the version: what was read before it is out of date all the same, and the other way round.
+      expect(await store.shadows.replace('t', { version: 1 }, { version: 9 })).toBe(false);
+      expect(await store.shadows.find('t')).toEqual(first);
+      const tries = await Promise.all(
+        [2, 3, 4].map((version) => store.shadows.replace('t', first, { document, version })),
+      );
+      expect(tries.filter((done) => done)).toHaveLength(1);
     });
 
     it('keeps roles, connectivity and answers to tokens, and forgets answers after a day', async () => {

@@ -3,9 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { IClientOptions, MqttClient } from 'mqtt';
+import { DeviceNotices } from '../../greengrass/cloud/authority/device-notices.js';
 import { GroupAuthorities } from '../../greengrass/cloud/authority/group-authorities.js';
 import { DeviceHttpsServer } from '../../greengrass/cloud/discovery/https-server.js';
 import { CloudBroker } from '../../greengrass/cloud/iot/broker.js';
+import { CloudJobs } from '../../greengrass/cloud/iot/jobs/cloud-jobs.js';
 import { CloudShadows } from '../../greengrass/cloud/iot/shadows.js';
 import { ArtifactFolder } from '../../greengrass/cloud/store/artifact-folder.js';
 import { OwnSecrets } from '../../greengrass/cloud/store/secret-source.js';
@@ -32,6 +34,7 @@ export interface CloudParts {
   readonly artifacts: ArtifactFolder;
   readonly authorities: GroupAuthorities;
   readonly shadows: CloudShadows;
+  readonly jobs: CloudJobs;
   readonly broker: CloudBroker;
   readonly https: DeviceHttpsServer;
   /** CA of the servers. */
@@ -74,10 +77,12 @@ export async function startCloudParts(): Promise<CloudParts> {
     logger: silentLogger(),
   };
   const shadows = new CloudShadows(store);
-  const broker = new CloudBroker({ ...common, shadows });
+  const jobs = new CloudJobs(store);
+  const broker = new CloudBroker({ ...common, jobs, shadows });
   const authorities = new GroupAuthorities(store, ACCOUNT);
   const secrets = new OwnSecrets(store.secrets, new Vault(Buffer.alloc(32)));
-  const https = new DeviceHttpsServer({ ...common, artifacts, secrets, authorities });
+  const deviceNotices = new DeviceNotices({ ...common, shadows });
+  const https = new DeviceHttpsServer({ ...common, artifacts, secrets, authorities, deviceNotices });
   await broker.start();
   await https.start();
   const clients: MqttClient[] = [];
@@ -86,6 +91,7 @@ export async function startCloudParts(): Promise<CloudParts> {
     artifacts,
     authorities,
     shadows,
+    jobs,
     broker,
     https,
     caPem: ca.certificatePem,

@@ -51,8 +51,12 @@ export function arnOf(name: string, version = 1): string {
   return `arn:aws:lambda:us-east-1:123456789012:function:${name}:${version}`;
 }
 
-export async function startFunctions(options: Partial<FunctionsOptions> = {}): Promise<FunctionBench> {
-  const folder = mkdtempSync(join(tmpdir(), 'greengrass-functions-'));
+/** `parent` other than /tmp: containers have a /tmp of their own, where nothing has to be hidden. */
+export async function startFunctions(
+  options: Partial<FunctionsOptions> = {},
+  parent = tmpdir(),
+): Promise<FunctionBench> {
+  const folder = mkdtempSync(join(parent, 'greengrass-functions-'));
   chmodSync(folder, 0o755);
   const lines: FunctionBench['lines'] = [];
   const logger = createLogger({
@@ -63,7 +67,7 @@ export async function startFunctions(options: Partial<FunctionsOptions> = {}): P
   const entries: LogEntry[] = [];
   const shadows = new ShadowService({ path: join(folder, 'shadow.db'), logger, emit: () => {} });
   await shadows.start();
-  const isolation = new Isolation({ hiddenPaths: [], stateFolder: join(folder, 'state'), logger });
+  const isolation = new Isolation({ hiddenPaths: [folder], stateFolder: join(folder, 'state'), logger });
   await isolation.probe();
   const logs = {
     write: (functionArn: string, level: WorkerLogLevel, message: string) =>

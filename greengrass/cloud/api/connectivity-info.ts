@@ -10,7 +10,7 @@ const MAX_ENDPOINTS = 10;
 
 const update = body<UpdateConnectivityInfoRequest>('UpdateConnectivityInfo');
 
-export function connectivityOperations({ store }: ApiContext): Operation[] {
+export function connectivityOperations({ store, deviceNotices }: ApiContext): Operation[] {
   const path = '/greengrass/things/:thingName/connectivityInfo';
   return [
     {
@@ -38,6 +38,7 @@ export function connectivityOperations({ store }: ApiContext): Operation[] {
         }
         const version = randomUUID();
         await store.connectivity.put(thingName, version, endpoints.map(withoutAbsent));
+        await deviceNotices.connectivityChanged(thingName);
         return { Version: version };
       },
     },

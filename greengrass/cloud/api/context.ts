@@ -2,7 +2,9 @@
 import type { Logger } from '../../lib/log.js';
 import type { Vault } from '../../lib/vault.js';
 import type { CertifiedKey } from '../../lib/x509.js';
+import type { CloudJobs } from '../iot/jobs/cloud-jobs.js';
 import type { Exclusive } from '../store/exclusive.js';
+import type { VersionSource } from '../store/found-versions.js';
 import type { ArtifactStore, Deployment, GroupAuthority, Store } from '../store/store.js';
 import type { ObjectFolder } from './objects.js';
 
@@ -18,7 +20,7 @@ export interface GroupAuthorities {
 
 /** Builds deployments and tells cores of them. Both settle once the deployment is no longer Building. */
 export interface Deployer {
-  deploy(deployment: Deployment): Promise<void>;
+  deploy(deployment: Deployment, versions?: VersionSource): Promise<boolean>;
   reset(deployment: Deployment): Promise<void>;
 }
 
@@ -37,6 +39,9 @@ export interface Shadows {
   delete(thingName: string, payload?: Buffer): Promise<ShadowAnswer>;
 }
 
+/** Jobs of AWS IoT: changes that their things are told of. */
+export type Jobs = Pick<CloudJobs, 'create' | 'cancel' | 'cancelExecution'>;
+
 /** The cloud's MQTT server. */
 export interface Messages {
   publish(topic: string, payload: Buffer, qos: 0 | 1): Promise<void>;
@@ -45,6 +50,13 @@ export interface Messages {
   /** Reads the rights of the certificate's connections again: a policy of it has changed. */
   review(certificateId: string): Promise<void>;
   readonly port: number;
+}
+
+/** Tells cores what changed about their devices between two deployments. Never rejects. */
+export interface DeviceNotices {
+  certificateChanged(certificateId: string): Promise<void>;
+  thingChanged(thingName: string): Promise<void>;
+  connectivityChanged(coreThingName: string): Promise<void>;
 }
 
 export interface ApiContext {
@@ -59,7 +71,9 @@ export interface ApiContext {
   readonly accountId: string;
   readonly authorities: GroupAuthorities;
   readonly deployer: Deployer;
+  readonly deviceNotices: DeviceNotices;
   readonly shadows: Shadows;
+  readonly jobs: Jobs;
   readonly messages: Messages;
   /** Signs the certificates that CreateKeysAndCertificate and CreateCertificateFromCsr hand out. */
   readonly certificateIssuer: CertifiedKey;

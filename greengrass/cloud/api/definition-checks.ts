@@ -7,8 +7,10 @@ import { posix } from 'node:path';
 import { isSameSystemFunction, isSystemFunctionArn, SYSTEM_FUNCTIONS } from '../../model/arn.js';
 import { isolationMode } from '../../model/function-config.js';
 import { partyKind, subjectProblem } from '../../model/subscription.js';
+import { trainingJobName } from '../store/object-source.js';
 import type { FunctionContent, ResourceContent, SubscriptionContent } from './definition-content.js';
 import { refusal, untypedRefusal } from './errors.js';
+import { parseObjectUri } from './objects.js';
 
 /** Throws V1's error where the functions break a rule of isolation. */
 export function checkFunctions({ DefaultConfig, Functions = [] }: FunctionContent): void {
@@ -90,12 +92,47 @@ function resourceProblems({ Id, ResourceDataContainer: data }: ResourceMember): 
   const given = Object.values(data).filter((value) => value !== undefined).length;
   if (given !== 1) return [`Resource '${Id}' must have exactly one kind of data, but has ${given}`];
   if (data.LocalDeviceResourceData) return devicePathProblems(data.LocalDeviceResourceData.SourcePath ?? '');
+  const s3 = data.S3MachineLearningModelResourceData;
+  if (s3) return [...modelUriProblems(s3.S3Uri ?? ''), ...modelProblems(s3)];
+  const sageMaker = data.SageMakerMachineLearningModelResourceData;
+  if (sageMaker) return [...jobProblems(sageMaker.SageMakerJobArn ?? ''), ...modelProblems(sageMaker)];
   if (!data.LocalVolumeResourceData) return [];
   const { SourcePath = '', DestinationPath = '' } = data.LocalVolumeResourceData;
   if (isAtOrBelow(SourcePath, '/sys')) return ['Accessing /sys is prohibited'];
   return [SourcePath, DestinationPath]
     .filter((path) => !isPlainAbsolute(path))
     .map((path) => `Volume resource path must be absolute and without "..", but got: ${path}`);
+}
+
+function modelUriProblems(uri: string): string[] {
+  return parseObjectUri(uri)
+    ? []
+    : [`S3Uri of a model must be the address of an object in S3, but got: ${uri}`];
+}
+
+function jobProblems(arn: string): string[] {
+  return trainingJobName(arn) === undefined
+    ? [`SageMakerJobArn of a model must be the ARN of a training job, but got: ${arn}`]
+    : [];
+}
+
+/** What both kinds of models have: where functions see them, and whose they are. */
+function modelProblems({ DestinationPath: path = '', OwnerSetting: owner }: ModelData): string[] {
+  const problems = [];
+  if (!isPlainAbsolute(path) || posix.normalize(path) === '/') {
+    problems.push(`Model destination path must be absolute, below / and without "..", but got: ${path}`);
+  }
+  if (owner && !(owner.GroupOwner && owner.GroupPermission)) {
+    problems.push(
+      'InvalidMLModelOwner - GroupOwnerSetting is provided in ML model resource, but GroupOwner or GroupPermission is not present',
+    );
+  }
+  return problems;
+}
+
+interface ModelData {
+  readonly DestinationPath?: string;
+  readonly OwnerSetting?: { readonly GroupOwner?: string; readonly GroupPermission?: string };
 }
 
 function devicePathProblems(path: string): string[] {

@@ -33,6 +33,7 @@ export const API_ERRORS = {
   DeleteConflictException: 409,
   CertificateStateException: 406,
   VersionConflictException: 409,
+  InvalidStateTransitionException: 409,
   UnauthorizedException: 401,
   ConflictException: 409,
   UnsupportedDocumentEncodingException: 415,

@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { checkJson } from '../../lib/check.js';
 import { type DeploymentType, deploymentType } from '../../model/deployment.js';
+import { FoundVersions } from '../store/found-versions.js';
 import { type Deployment, groupLock } from '../store/store.js';
 import { GreengrassArns } from './containers.js';
 import type { ApiContext } from './context.js';
@@ -33,13 +34,13 @@ export class GroupDeployments {
     const type = requestedType(request.DeploymentType);
     const previous =
       type === 'Redeployment' ? await this.#previous(groupId, request.DeploymentId) : undefined;
-    const versionId = await this.#checkVersion(groupId, previous?.groupVersionId ?? request.GroupVersionId);
+    const versions = new FoundVersions(this.#context.store.containers);
+    const wanted = previous?.groupVersionId ?? request.GroupVersionId;
+    const versionId = await this.#checkVersion(groupId, wanted, versions);
     return this.#inTurn(groupId, async () => {
-      const open = await this.#context.store.deployments.findOpen(groupId);
       const deployment = newDeployment(groupId, type, { groupVersionId: versionId });
-      await this.#context.store.deployments.create(deployment);
-      await this.#context.deployer.deploy(deployment);
-      if (open && (await this.#statusOf(deployment)) !== 'Failure') await this.#supersede(open, deployment);
+      const isTold = await this.#context.deployer.deploy(deployment, versions);
+      if (isTold) await this.#supersede(deployment);
       return deployment;
     });
   }
@@ -58,7 +59,7 @@ export class GroupDeployments {
       const fields = coreThingName === undefined ? {} : { coreThingName };
       const deployment = newDeployment(groupId, type, fields);
       await store.deployments.create(deployment);
-      if (open) await this.#supersede(open, deployment);
+      if (open) await this.#supersede(deployment);
       await deployer.reset(deployment);
       return deployment;
     });
@@ -75,30 +76,32 @@ export class GroupDeployments {
   }
 
   /** Group, version, core, in the order in which V1's service looked. Answers the version's id. */
-  async #checkVersion(groupId: string, versionId: string | undefined): Promise<string> {
+  async #checkVersion(
+    groupId: string,
+    versionId: string | undefined,
+    versions: FoundVersions,
+  ): Promise<string> {
     const { containers } = this.#context.store;
-    if (!(await containers.find('groups', groupId))) {
-      throw refusal('ResourceNotFoundException', 'That group definition does not exist.');
-    }
+    const group = await containers.findWithVersion('groups', groupId, versionId ?? '');
+    if (!group) throw refusal('ResourceNotFoundException', 'That group definition does not exist.');
     if (!versionId) throw missing('GroupVersionId');
-    const version = await containers.findVersion('groups', groupId, versionId);
-    if (!version) {
+    if (!group.version) {
       throw refusal(
         'ResourceNotFoundException',
         `Version ${versionId} of Group Definition ${groupId} does not exist.`,
       );
     }
-    if (!(await this.#mayHaveCore(version.content))) throw missingCore();
+    versions.add(group.version);
+    if (!(await this.#mayHaveCore(group.version.content, versions))) throw missingCore();
     return versionId;
   }
 
   /** False where the version has no core. A core definition that was deleted since is the deployment's to find. */
-  async #mayHaveCore(content: string): Promise<boolean> {
+  async #mayHaveCore(content: string, versions: FoundVersions): Promise<boolean> {
     const { CoreDefinitionVersionArn: arn } = checkJson(groupVersionContent, content, 'group version');
     const reference = arn === undefined ? undefined : this.#arns.parseDefinitionVersion('cores', arn);
     if (!reference) return false;
-    const { containers } = this.#context.store;
-    const version = await containers.findVersion('cores', reference.id, reference.version);
+    const version = await versions.findVersion('cores', reference.id, reference.version);
     if (!version) return true;
     return (checkJson(coreContent, version.content, 'core definition version').Cores ?? []).length > 0;
   }
@@ -124,16 +127,8 @@ export class GroupDeployments {
     return recent.find(({ coreThingName }) => coreThingName !== undefined)?.coreThingName;
   }
 
-  async #statusOf({ deploymentId }: Deployment): Promise<Deployment['status'] | undefined> {
-    return (await this.#context.store.deployments.findById(deploymentId))?.status;
-  }
-
-  async #supersede(open: Deployment, by: Deployment): Promise<void> {
-    const message = `Deployment ${open.deploymentId} of type ${open.type} for group ${open.groupId} was superseded by deployment ${by.deploymentId} before its core had finished it.`;
-    await this.#context.store.deployments.setStatus(open.deploymentId, 'Failure', new Date().toISOString(), {
-      message,
-      details: [{ DetailedErrorCode: 'SUPERSEDED', DetailedErrorMessage: message }],
-    });
+  #supersede({ groupId, deploymentId }: Deployment): Promise<void> {
+    return this.#context.store.deployments.supersedeOpen(groupId, deploymentId, new Date().toISOString());
   }
 
   #inTurn<T>(groupId: string, work: () => Promise<T>): Promise<T> {

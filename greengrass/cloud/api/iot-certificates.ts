@@ -159,6 +159,7 @@ class Certificates {
     const { certificateId: id } = await this.#find(call);
     await this.#context.store.certificates.setStatus(id, given.data);
     if (given.data !== 'ACTIVE') this.#context.messages.disconnectCertificate(id);
+    await this.#context.deviceNotices.certificateChanged(id);
     return undefined;
   }
 

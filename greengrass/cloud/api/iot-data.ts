@@ -113,7 +113,7 @@ function keyOf(call: Call): string {
 
 /** A function must not deploy: notices and reports of deployments are no business of a group's role. */
 function refuseDeployments({ principal }: Call, thingName: string): void {
-  if (principal.kind !== 'groupRole' || !/-(gda|gcf)$/.test(thingName)) return;
+  if (principal.kind !== 'groupRole' || !/-(gda|gcf|gcm)$/.test(thingName)) return;
   throw refusal('AccessDeniedException', `User: ${principal.arn} may not use the shadow of ${thingName}`);
 }
 

@@ -170,6 +170,7 @@ class Things {
       throw refusal('ResourceNotFoundException', `Certificate ${certificateId} does not exist`);
     }
     await this.#context.store.things.attachPrincipal(thingName, certificateId);
+    await this.#context.deviceNotices.thingChanged(thingName);
     return {};
   }
 
@@ -177,6 +178,7 @@ class Things {
     const certificateId = certificateIdOfPrincipal(call.header('x-amzn-principal'), 'principal');
     const { thingName } = await this.#find(call);
     await this.#context.store.things.detachPrincipal(thingName, certificateId);
+    await this.#context.deviceNotices.thingChanged(thingName);
     return {};
   }
 

@@ -2,13 +2,12 @@
  * What stands in for S3: a folder with a folder for each bucket, in which the objects lie under their keys. Addresses
  * are understood in all forms that S3 has, so that scripts keep theirs.
  */
-import { readFile, realpath, stat } from 'node:fs/promises';
-import { join, sep } from 'node:path';
+import { open, readFile, realpath, stat } from 'node:fs/promises';
+import { basename, join, sep } from 'node:path';
+import { Readable } from 'node:stream';
+import { type FoundObject, ObjectError, type ObjectSource } from '../store/object-source.js';
 
-/** An object that can't be read, in words for its caller. */
-export class ObjectError extends Error {
-  override readonly name = 'ObjectError';
-}
+export { ObjectError } from '../store/object-source.js';
 
 const BUCKET = '[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]';
 const FORMS = [
@@ -39,27 +38,82 @@ export function parseObjectUri(uri: string): ObjectName | undefined {
   return undefined;
 }
 
-export class ObjectFolder {
+/** True where the path has no part that leads elsewhere in a folder. */
+function isPlainKey(key: string): boolean {
+  return !key.includes('\0') && !key.split('/').some((part) => part === '.' || part === '..');
+}
+
+export class ObjectFolder implements ObjectSource {
   constructor(readonly folder: string) {}
 
   /** The object's bytes. Rejects with ObjectError: no address of S3, no such object, or more than `maxBytes`. */
   async read(uri: string, maxBytes: number): Promise<Buffer> {
+    const { path, sizeBytes } = await this.#locate(uri);
+    if (sizeBytes > maxBytes)
+      throw new ObjectError(`${uri} has ${sizeBytes} bytes; at most ${maxBytes} are read`);
+    return readFile(path).catch((error: Error) => {
+      throw new ObjectError(`${uri} can't be read: ${error.message}`);
+    });
+  }
+
+  async find(uri: string): Promise<FoundObject> {
+    const { path, ...found } = await this.#locate(uri);
+    return { ...found, open: async () => openUnchanged(path, found.version, uri) };
+  }
+
+  /** The file behind the address, which must lie in the folder also where links lead. */
+  async #locate(uri: string): Promise<{ path: string } & Omit<FoundObject, 'open'>> {
     const name = parseObjectUri(uri);
     if (!name) throw new ObjectError(`${uri} is not the address of an object in S3`);
-    const path = join(this.folder, name.bucket, name.key);
-    const isInside = path.startsWith(join(this.folder, name.bucket) + sep) && !name.key.includes('\0');
-    const real = isInside ? await realpath(path).catch(() => undefined) : undefined;
+    const path = this.pathOf(name);
+    const real = isPlainKey(name.key) ? await realpath(path).catch(() => undefined) : undefined;
     const root = await realpath(this.folder).catch(() => this.folder);
-    const facts = real?.startsWith(root + sep) ? await stat(real) : undefined;
+    const facts = real?.startsWith(root + sep) ? await stat(real, { bigint: true }) : undefined;
     if (real === undefined || !facts?.isFile()) {
       throw new ObjectError(
         `bucket ${name.bucket} has no object ${name.key}: this service reads it from ${path}`,
       );
     }
-    if (facts.size > maxBytes)
-      throw new ObjectError(`${uri} has ${facts.size} bytes; at most ${maxBytes} are read`);
-    return readFile(real).catch((error: Error) => {
+    return {
+      path: real,
+      sizeBytes: Number(facts.size),
+      version: versionOf(facts),
+      fileName: basename(name.key),
+    };
+  }
+
+  /** Where the object lies, present or not. */
+  pathOf({ bucket, key }: ObjectName): string {
+    return join(this.folder, bucket, key);
+  }
+}
+
+interface FileFacts {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly size: bigint;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+}
+
+function versionOf({ dev, ino, size, mtimeNs, ctimeNs }: FileFacts): string {
+  return [dev, ino, size, mtimeNs, ctimeNs].join('-');
+}
+
+/** The file's content; fails at its end where somebody wrote to it meanwhile. */
+function openUnchanged(path: string, version: string, uri: string): NodeJS.ReadableStream {
+  async function* content() {
+    const file = await open(path, 'r').catch((error: Error) => {
       throw new ObjectError(`${uri} can't be read: ${error.message}`);
     });
+    try {
+      yield* file.createReadStream({ autoClose: false }) as AsyncIterable<Buffer>;
+      if (versionOf(await file.stat({ bigint: true })) !== version) {
+        throw new ObjectError(`${uri} was changed while it was read: deploy again`);
+      }
+    } finally {
+      await file.close();
+    }
   }
+  return Readable.from(content(), { objectMode: false });
 }

@@ -87,6 +87,8 @@ const CHECKED_LATER = new Set([
   'CreateDeploymentRequest.DeploymentType',
   'AssociateRoleToGroupRequest.RoleArn',
   'AssociateServiceRoleToAccountRequest.RoleArn',
+  'ResourceDownloadOwnerSetting.GroupOwner',
+  'ResourceDownloadOwnerSetting.GroupPermission',
 ]);
 
 const schemas = new Map<string, z.ZodType>();

@@ -5,6 +5,7 @@
  */
 import type { UpdateThingRuntimeConfigurationRequest } from '@aws-sdk/client-greengrass';
 import { z } from '../../lib/check.js';
+import { configurationThingName } from '../../model/telemetry.js';
 import type { ApiContext } from './context.js';
 import { refusal } from './errors.js';
 import type { Call, Operation } from './operation.js';
@@ -66,9 +67,4 @@ export function runtimeConfigurationOperations(context: ApiContext): Operation[]
       },
     },
   ];
-}
-
-/** V1's cores took their runtime configuration from the shadow of a thing with this name. */
-function configurationThingName(coreThingName: string): string {
-  return `${coreThingName}-gcf`;
 }

@@ -1,8 +1,14 @@
 /** Software updates of cores: CreateSoftwareUpdateJob makes a job of AWS IoT, which the cores' OTA agents look for. */
 import { randomUUID } from 'node:crypto';
 import type { CreateSoftwareUpdateJobRequest } from '@aws-sdk/client-greengrass';
-import { VERSION } from '../../lib/package-root.js';
 import { thingNameOf } from '../../model/arn.js';
+import {
+  compareSoftwareVersions,
+  type SoftwareUpdateJob,
+  UPDATE_OPERATION,
+} from '../../model/software-version.js';
+import type { Job } from '../store/jobs.js';
+import type { SoftwarePackage } from '../store/software.js';
 import type { ApiContext } from './context.js';
 import { refusal } from './errors.js';
 import type { Operation } from './operation.js';
@@ -20,7 +26,11 @@ const PLATFORMS: Readonly<Record<string, readonly string[]>> = {
 };
 const MAX_TARGETS = 100;
 
-export function softwareUpdateOperations({ store, region, accountId }: ApiContext): Operation[] {
+/** The system of packages that serve every system with the GNU C library; OpenWrt has another one. */
+const ANY_LINUX = 'linux';
+const OWN_C_LIBRARY = 'openwrt';
+
+export function softwareUpdateOperations({ store, jobs, region, accountId }: ApiContext): Operation[] {
   return [
     {
       name: 'CreateSoftwareUpdateJob',
@@ -39,37 +49,52 @@ export function softwareUpdateOperations({ store, region, accountId }: ApiContex
         if (!ROLE_ARN.test(request.S3UrlSignerRole)) {
           throw refusal('BadRequestException', 'S3UrlSignerRole: That role ARN is invalid.');
         }
-        await checkTargets(request.UpdateTargets);
+        const thingNames = await checkTargets(request.UpdateTargets);
+        const software = newest(await store.software.list(), system, architecture);
+        if (!software) {
+          throw refusal(
+            'BadRequestException',
+            `There is no package of the core software for ${system} on ${architecture} here: put one in with greengrass-cloud software add.`,
+          );
+        }
+        const { version, sha256, size, signature } = software;
         const jobId = `GreengrassUpdateJob_${randomUUID()}`;
-        const document = {
-          operation: 'greengrass-software-update',
+        const document: SoftwareUpdateJob = {
+          operation: UPDATE_OPERATION,
           software: request.SoftwareToUpdate,
-          version: VERSION,
+          version,
           operatingSystem: system,
           architecture,
           logLevel: request.UpdateAgentLogLevel ?? 'ERROR',
+          package: {
+            path: `/greengrass/jobs/${jobId}/software/${sha256}`,
+            ...{ version, sha256, size, signature },
+          },
         };
-        await store.jobs.create({
+        const job: Job = {
           jobId,
           createdAt: new Date().toISOString(),
           status: 'IN_PROGRESS',
-          description: `This job was created by Greengrass to update the Greengrass Cores in the targets with version ${VERSION} of the core software running on ${architecture} architecture.`,
+          description: `This job was created by Greengrass to update the Greengrass Cores in the targets with version ${version} of the core software running on ${architecture} architecture.`,
           targets: request.UpdateTargets,
           document: JSON.stringify(document),
-        });
+        };
+        await jobs.create(job, thingNames);
         return {
           IotJobArn: `arn:aws:iot:${region}:${accountId}:job/${jobId}`,
           IotJobId: jobId,
-          PlatformSoftwareVersion: VERSION,
+          PlatformSoftwareVersion: version,
         };
       },
     },
   ];
 
-  async function checkTargets(targets: readonly string[]): Promise<void> {
+  /** Answers the things' names. */
+  async function checkTargets(targets: readonly string[]): Promise<string[]> {
     if (targets.length === 0 || targets.length > MAX_TARGETS) {
       throw refusal('BadRequestException', `UpdateTargets: must be 1 to ${MAX_TARGETS} ARNs of things.`);
     }
+    const names: string[] = [];
     for (const target of targets) {
       const thing = await store.things.find(thingNameOf(target) ?? '');
       if (thing?.thingArn !== target) {
@@ -78,6 +103,26 @@ export function softwareUpdateOperations({ store, region, accountId }: ApiContex
           `UpdateTargets: ${target} is not the ARN of a thing that exists.`,
         );
       }
+      names.push(thing.thingName);
     }
+    return names;
   }
+}
+
+/** V1 updates to the newest version always. A package of the very system comes before one for all. */
+function newest(
+  packages: readonly SoftwarePackage[],
+  system: string,
+  architecture: string,
+): SoftwarePackage | undefined {
+  const fitting = packages.filter(
+    (one) =>
+      one.architecture === architecture &&
+      (one.operatingSystem === system || (one.operatingSystem === ANY_LINUX && system !== OWN_C_LIBRARY)),
+  );
+  return fitting.sort(
+    (a, b) =>
+      compareSoftwareVersions(b.version, a.version) ||
+      Number(a.operatingSystem === ANY_LINUX) - Number(b.operatingSystem === ANY_LINUX),
+  )[0];
 }

@@ -94,7 +94,7 @@ export class AwsDeploymentShadows implements ShadowStore {
     return { document, version };
   }
 
-  readonly put = notHere('UpdateThingShadow');
+  readonly replace = notHere('UpdateThingShadow');
   readonly listNames = notHere('ListNamedShadowsForThing');
 
   async #followOpen(): Promise<void> {

@@ -5,6 +5,7 @@
  */
 import type { Logger } from '../../lib/log.js';
 import type { CloudShadows } from '../iot/shadows.js';
+import type { ObjectSource, TrainingJobs } from '../store/object-source.js';
 import type { ArtifactStore, Store } from '../store/store.js';
 import { AwsCertificates } from './certificates.js';
 import { AwsClients } from './clients.js';
@@ -25,6 +26,10 @@ export interface Hybrid {
   readonly shadows: DeploymentShadows;
   /** Absent where secrets are ours. */
   readonly secrets?: AwsSecrets;
+  /** Absent where objects are ours. */
+  readonly objects?: ObjectSource;
+  /** Absent where training jobs are a matter of names. */
+  readonly trainingJobs?: TrainingJobs;
   /** Why our API refuses the service's operation; undefined where it does not. */
   leftToAws(service: string, operation: string): string | undefined;
   /**

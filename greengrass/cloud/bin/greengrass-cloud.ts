@@ -15,6 +15,7 @@ import { backupCommand, restoreCommand } from './backup.js';
 import { keyCommand } from './keys.js';
 import { databaseUrlOf, placeOptions, withPlace } from './place.js';
 import { removeReadyFile, writeReadyFile } from './ready-file.js';
+import { softwareCommand } from './software.js';
 
 const port = z
   .string()
@@ -36,6 +37,11 @@ const startOptions = z
     httpsPort: port,
     alpnPort: port.optional(),
     auth: z.enum(['sigv4', 'none']),
+    intermediateDays: z
+      .string()
+      .regex(/^[1-9]\d{0,3}$/, 'must be a number of days, 9999 at most')
+      .transform(Number)
+      .optional(),
     readyFile: z.string().min(1).optional(),
     aws: z.string().min(1).optional(),
     region: z.string().regex(/^[a-z0-9-]{1,32}$/, 'must be the name of a region, such as us-east-1'),
@@ -73,6 +79,10 @@ function program(): Command {
       'stands in for S3, a folder for each bucket (default: objects in the data folder)',
     )
     .option('--audit-days <days>', 'so long entries of the audit log are kept', '400')
+    .option(
+      '--intermediate-days <days>',
+      'cores that ask for it sign their MQTT server certificate themselves, by an intermediate CA of so many days (default: none may)',
+    )
     .option('--region <name>', 'region in ARNs and signatures', 'us-east-1')
     .option('--account-id <id>', 'account in ARNs, at the first start (default: made up)')
     .option('--log-level <level>', 'trace, debug, info, warn, error, fatal or silent', 'info')
@@ -81,6 +91,7 @@ function program(): Command {
   auditCommand(command);
   backupCommand(command);
   restoreCommand(command);
+  softwareCommand(command);
   return command;
 }
 
@@ -101,6 +112,7 @@ async function start(options: StartOptions): Promise<void> {
     httpsPort: options.httpsPort,
     ...(options.alpnPort === undefined ? {} : { alpnPort: options.alpnPort }),
     auth: options.auth,
+    ...(options.intermediateDays === undefined ? {} : { intermediateDays: options.intermediateDays }),
     region: options.region,
     ...(options.accountId === undefined ? {} : { accountId: options.accountId }),
     ...(options.aws === undefined ? {} : { aws: readAwsConfig(resolve(options.aws)) }),

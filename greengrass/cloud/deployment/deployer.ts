@@ -9,9 +9,11 @@ import { deploymentReport, deploymentThingName, type ErrorDetail, isFinal } from
 import type { ShadowDocument } from '../../model/shadow-document.js';
 import type { CloudShadows } from '../iot/shadows.js';
 import type { Exclusive } from '../store/exclusive.js';
+import type { VersionSource } from '../store/found-versions.js';
 import type { SecretSource } from '../store/secret-source.js';
 import { type Deployment, groupLock, type Store } from '../store/store.js';
 import { BuildError, GroupBuilder } from './builder.js';
+import type { ModelShelf } from './models.js';
 
 /** Groups, and deployments of a group, looked at together. */
 const PAGE = 100;
@@ -22,7 +24,10 @@ export interface DeployerOptions {
   readonly store: Store;
   readonly shadows: Pick<CloudShadows, 'update' | 'onUpdated'>;
   readonly exclusive: Exclusive;
+  /** True where cores are told by another system than the store: a deployment is durable before that. */
+  readonly areShadowsElsewhere?: boolean;
   readonly secrets: SecretSource;
+  readonly models: ModelShelf;
   /** True where other processes work on the same database: each takes up what another one's end has left. */
   readonly hasReplicas?: boolean;
   readonly region: string;
@@ -63,25 +68,50 @@ export class Deployer {
     clearInterval(this.#watch);
   }
 
-  /** Settles when the deployment is InProgress, or Failure where the group can't be deployed. */
-  async deploy(deployment: Deployment): Promise<void> {
+  /**
+   * Builds, keeps the deployment, and tells the core. The deployment is not in the store before: as long as it is built
+   * there is nothing that the end of this process could leave behind. Answers whether the core was told; otherwise the
+   * deployment is kept as a Failure with its reasons. `versions`: where they are read.
+   */
+  async deploy(deployment: Deployment, versions?: VersionSource): Promise<boolean> {
     const { store, logger } = this.#options;
+    const built = await this.#build(deployment, versions);
+    // A Failure tells nobody: what follows it is the answer itself.
+    const isFollowed = built.coreThingName !== undefined && !this.#options.areShadowsElsewhere;
+    await store.deployments.create(built, { isFollowed });
+    const { deploymentId, groupId, groupVersionId, coreThingName } = built;
+    if (coreThingName === undefined) return false;
+    try {
+      await this.#notify(coreThingName, built);
+    } catch (error) {
+      await this.#fail(deploymentId, error as Error);
+      return false;
+    }
+    logger.info(
+      { deploymentId, groupId, groupVersionId, core: coreThingName },
+      'Deployment handed to the core.',
+    );
+    return true;
+  }
+
+  /** The deployment with its document, InProgress; or as a Failure, without a core. */
+  async #build(deployment: Deployment, versions?: VersionSource): Promise<Deployment> {
     const { deploymentId, groupId, groupVersionId } = deployment;
     try {
       if (groupVersionId === undefined) throw new Error('a deployment needs a group version');
-      const group = await this.#builder.build({ groupId, groupVersionId, deploymentId });
+      const group = await this.#builder.build({
+        ...{ groupId, groupVersionId, deploymentId },
+        ...(versions ? { versions } : {}),
+      });
       const coreThingName = thingNameOf(group.Cores[0]?.thingArn ?? '');
       if (coreThingName === undefined) throw new Error('the group has no core');
-      const text = JSON.stringify(group, null, 2);
-      await store.deployments.setDocument(deploymentId, text, coreThingName);
-      await store.deployments.setStatus(deploymentId, 'InProgress', new Date().toISOString());
-      await this.#notify(coreThingName, { ...deployment, document: text });
-      logger.info(
-        { deploymentId, groupId, groupVersionId, core: coreThingName },
-        'Deployment handed to the core.',
-      );
+      const document = JSON.stringify(group, null, 2);
+      const updatedAt = new Date().toISOString();
+      return { ...deployment, status: 'InProgress', updatedAt, document, coreThingName };
     } catch (error) {
-      await this.#fail(deploymentId, error as Error);
+      const { message, details } = this.#reasonsOf(deploymentId, error as Error);
+      const updatedAt = new Date().toISOString();
+      return { ...deployment, status: 'Failure', updatedAt, errorMessage: message, errorDetails: details };
     }
   }
 
@@ -186,6 +216,12 @@ export class Deployer {
   }
 
   async #fail(deploymentId: string, error: Error): Promise<void> {
+    const reasons = this.#reasonsOf(deploymentId, error);
+    const at = new Date().toISOString();
+    await this.#options.store.deployments.setStatus(deploymentId, 'Failure', at, reasons);
+  }
+
+  #reasonsOf(deploymentId: string, error: Error): { message: string; details: readonly ErrorDetail[] } {
     const details: ErrorDetail[] =
       error instanceof BuildError
         ? error.problems.map(({ code, message }) => ({
@@ -195,10 +231,7 @@ export class Deployer {
         : [{ DetailedErrorCode: 'InternalError', DetailedErrorMessage: error.message }];
     if (!(error instanceof BuildError))
       this.#options.logger.error({ deploymentId, stack: error.stack }, 'Deployment could not be built.');
-    await this.#options.store.deployments.setStatus(deploymentId, 'Failure', new Date().toISOString(), {
-      message: error.message,
-      details,
-    });
+    return { message: error.message, details };
   }
 
   /** Only the core of the deployment that is open may move it, and only to its end. */

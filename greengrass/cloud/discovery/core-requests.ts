@@ -1,10 +1,11 @@
 /** What a core asks for with its certificate: its deployment, code, server certificate, connectivity (WIRE.md §2). */
 import { CheckError, checkJson, z } from '../../lib/check.js';
 import { thingArn } from '../../model/arn.js';
-import { groupDocument, secretResources } from '../../model/group.js';
-import { RequestRefused } from '../authority/group-authorities.js';
+import { groupDocument, isModelResource, secretResources } from '../../model/group.js';
+import { DelegationRefused, RequestRefused } from '../authority/group-authorities.js';
 import { mayDo } from '../iot/device-identity.js';
 import type { Deployment } from '../store/store.js';
+import { artifactAnswer } from './artifact-answer.js';
 import { type Answer, type Call, HttpRefusal, json } from './call.js';
 import type { DeviceHttpsOptions, Route } from './https-server.js';
 
@@ -37,9 +38,11 @@ export function coreRoutes(options: DeviceHttpsOptions): Route[] {
   const connectivity = /^\/greengrass\/connectivityInfo\/thing\/([^/]+)$/;
   return [
     route('GET', new RegExp(`^${deployment}$`), deploymentDocument),
-    route('GET', new RegExp(`^${deployment}/artifacts/lambda/([0-9a-f]{64})$`), artifact),
+    route('GET', new RegExp(`^${deployment}/artifacts/((?:lambda|mlmodel)/[0-9a-f]{64})$`), artifact),
     route('GET', new RegExp(`^${deployment}/secrets/([^/]+)$`), secret),
     route('POST', /^\/greengrass\/groups\/([^/]+)\/certificates$/, serverCertificate),
+    route('POST', /^\/greengrass\/groups\/([^/]+)\/authorities$/, intermediate),
+    route('GET', /^\/greengrass\/groups\/([^/]+)\/devices$/, devices),
     route('GET', connectivity, getConnectivity),
     route('PUT', connectivity, putConnectivity),
     // V1's data plane knew the update as a POST.
@@ -89,23 +92,12 @@ async function deploymentDocument(options: DeviceHttpsOptions, call: Call): Prom
 
 async function artifact(options: DeviceHttpsOptions, call: Call): Promise<Answer> {
   const { document } = await findDeployment(options, call, 'greengrass:GetDeploymentArtifacts');
-  const digest = call.parameters[2] as string;
-  const size = holdsArtifact(document, digest) ? await options.artifacts.size(digest) : undefined;
-  if (size === undefined) throw new HttpRefusal(404, `artifact ${digest} is not part of the deployment`);
-  const start = startOfRange(call.range);
-  if (start > 0 && start >= size) {
-    return { status: 416, headers: [['content-range', `bytes */${size}`]], body: Buffer.alloc(0) };
-  }
-  return {
-    status: start > 0 ? 206 : 200,
-    contentType: 'application/zip',
-    headers: [
-      ['etag', `"${digest}"`],
-      ['accept-ranges', 'bytes'],
-      ...(start > 0 ? [['content-range', `bytes ${start}-${size - 1}/${size}`] as const] : []),
-    ],
-    stream: { length: size - start, open: () => options.artifacts.read(digest, start, size - 1) },
-  };
+  const name = call.parameters[2] as string;
+  const digest = name.slice(name.indexOf('/') + 1);
+  const size = holdsArtifact(document, name) ? await options.artifacts.size(digest) : undefined;
+  if (size === undefined) throw new HttpRefusal(404, `artifact ${name} is not part of the deployment`);
+  const contentType = name.startsWith('lambda/') ? 'application/zip' : 'application/octet-stream';
+  return artifactAnswer(options.artifacts, { digest, size, range: call.range, contentType });
 }
 
 /** The values of a secret resource, one for each version that the deployment holds; who reads them is written down. */
@@ -143,22 +135,18 @@ async function secret(options: DeviceHttpsOptions, call: Call): Promise<Answer> 
   return json({ ARN, Name: resource.Data.Name, Versions: [...versions.values()] });
 }
 
-/** True where a function of the group has this code; a digest in any other text of the document counts for nothing. */
-function holdsArtifact(document: string, digest: string): boolean {
+/** True where a function or model of the group has this artifact; a digest in any other text counts for nothing. */
+function holdsArtifact(document: string, name: string): boolean {
   const { GroupDefinitions } = checkJson(groupDocument, document, 'group document');
-  return GroupDefinitions.Lambdas.Content.some(({ ArtifactArn }) =>
-    ArtifactArn?.endsWith(`/artifacts/lambda/${digest}`),
-  );
+  return [
+    ...GroupDefinitions.Lambdas.Content.map(({ ArtifactArn }) => ArtifactArn),
+    ...GroupDefinitions.Resources.Content.filter(isModelResource).map(({ Data }) => Data.ArtifactArn),
+  ].some((arn) => arn?.endsWith(`/artifacts/${name}`));
 }
 
-/** `bytes=N-`; every other form is answered with the whole, as RFC 9110 allows. */
-function startOfRange(range: string | undefined): number {
-  const match = /^bytes=(\d{1,15})-$/.exec(range ?? '');
-  return match ? Number(match[1]) : 0;
-}
-
-async function serverCertificate(options: DeviceHttpsOptions, call: Call): Promise<Answer> {
-  const { store, authorities, region, accountId } = options;
+/** The core that the peer speaks for, where it runs the group or is being deployed it. */
+async function coreOfGroup(options: DeviceHttpsOptions, call: Call, action: string): Promise<string> {
+  const { store, region, accountId } = options;
   const [groupId = ''] = call.parameters;
   const [open, deployed] = await Promise.all([
     store.deployments.findOpen(groupId),
@@ -167,17 +155,49 @@ async function serverCertificate(options: DeviceHttpsOptions, call: Call): Promi
   const resource = `arn:aws:greengrass:${region}:${accountId}:/greengrass/groups/${groupId}`;
   // The core that runs the group goes on renewing its certificate while a deployment, perhaps to another core, is open.
   const cores = [open?.coreThingName, deployed?.coreThingName];
-  const action = 'greengrass:CreateCertificate';
-  const core = await authorize(options, call.certificateId, cores, action, resource);
+  return authorize(options, call.certificateId, cores, action, resource);
+}
+
+/** Whom of the group's devices the core must not let in, whatever the deployed group says. */
+async function devices(options: DeviceHttpsOptions, call: Call): Promise<Answer> {
+  await coreOfGroup(options, call, 'greengrass:GetDeployment');
+  return json({ refused: await options.deviceNotices.refused(call.parameters[0] as string) });
+}
+
+async function serverCertificate(options: DeviceHttpsOptions, call: Call): Promise<Answer> {
+  const { store, authorities } = options;
+  const [groupId = ''] = call.parameters;
+  const core = await coreOfGroup(options, call, 'greengrass:CreateCertificate');
   const { csr } = readJson(csrBody, call.body);
-  const endpoints = (await store.connectivity.find(core))?.endpoints ?? [];
-  const hosts = endpoints.flatMap(({ HostAddress }) => HostAddress ?? []);
+  const hosts = await hostsOf(store, core);
   try {
     return json(await authorities.signServerCertificate(groupId, csr, hosts));
   } catch (error) {
     if (error instanceof RequestRefused) throw new HttpRefusal(400, error.message);
     throw error;
   }
+}
+
+/** An intermediate CA for the core, where the operator delegates one. */
+async function intermediate(options: DeviceHttpsOptions, call: Call): Promise<Answer> {
+  const { store, authorities } = options;
+  const [groupId = ''] = call.parameters;
+  const core = await coreOfGroup(options, call, 'greengrass:CreateCertificate');
+  const { csr } = readJson(csrBody, call.body);
+  try {
+    const signed = await authorities.signIntermediate(groupId, csr, core);
+    return json({ ...signed, hosts: await hostsOf(store, core) });
+  } catch (error) {
+    if (error instanceof DelegationRefused) throw new HttpRefusal(403, error.message);
+    if (error instanceof RequestRefused) throw new HttpRefusal(400, error.message);
+    throw error;
+  }
+}
+
+/** Addresses of the core that discovery gives. */
+async function hostsOf(store: DeviceHttpsOptions['store'], core: string): Promise<string[]> {
+  const endpoints = (await store.connectivity.find(core))?.endpoints ?? [];
+  return endpoints.flatMap(({ HostAddress }) => HostAddress ?? []);
 }
 
 async function getConnectivity(options: DeviceHttpsOptions, call: Call): Promise<Answer> {

@@ -65,8 +65,7 @@ async function describe({ store, authorities }: DeviceHttpsOptions, deployment: 
       ),
     })),
   );
-  await authorities.ensure(groupId);
-  const all = await authorities.list(groupId);
+  const all = await authorities.trusted(groupId);
   return {
     GGGroupId: groupId,
     Cores: cores,

@@ -9,6 +9,7 @@ import { createServer, type Server } from 'node:https';
 import { pipeline } from 'node:stream/promises';
 import type { TLSSocket } from 'node:tls';
 import type { Logger } from '../../lib/log.js';
+import type { DeviceNotices } from '../authority/device-notices.js';
 import type { GroupAuthorities } from '../authority/group-authorities.js';
 import { isActive, peerCertificateId } from '../iot/device-identity.js';
 import { followSockets } from '../iot/open-sockets.js';
@@ -18,6 +19,7 @@ import { type Answer, type Call, HttpRefusal } from './call.js';
 import { coreRoutes } from './core-requests.js';
 import { discoveryRoutes } from './discovery.js';
 import { credentialRoutes } from './group-credentials.js';
+import { softwareRoutes } from './software-downloads.js';
 
 const MAX_BODY_BYTES = 64 * 1024;
 const MAX_URL_LENGTH = 2048;
@@ -29,6 +31,7 @@ export interface DeviceHttpsOptions {
   readonly artifacts: ArtifactStore;
   readonly secrets: SecretSource;
   readonly authorities: GroupAuthorities;
+  readonly deviceNotices: DeviceNotices;
   readonly tls: { readonly certPem: string; readonly keyPem: string };
   readonly host: string;
   /** 0 picks a free port. */
@@ -53,7 +56,12 @@ export class DeviceHttpsServer {
 
   constructor(options: DeviceHttpsOptions) {
     this.#options = options;
-    this.#routes = [...discoveryRoutes(options), ...coreRoutes(options), ...credentialRoutes(options)];
+    this.#routes = [
+      ...discoveryRoutes(options),
+      ...coreRoutes(options),
+      ...credentialRoutes(options),
+      ...softwareRoutes(options),
+    ];
   }
 
   get port(): number {

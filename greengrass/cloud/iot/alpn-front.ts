@@ -43,7 +43,11 @@ export class AlpnFront {
   async start(): Promise<void> {
     const { tls, host, port, logger } = this.#options;
     const server = createServer(deviceTlsOptions(tls, [MQTT, HTTP]), (socket) => this.#dispatch(socket));
-    server.on('tlsClientError', (error) => logger.debug({ reason: error.message }, 'TLS handshake failed.'));
+    server.on('tlsClientError', (error, socket) => {
+      // Node.js leaves a handshake that took too long open.
+      socket.destroy();
+      logger.debug({ reason: error.message }, 'TLS handshake failed.');
+    });
     this.#closeSockets = followSockets(server);
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);

@@ -17,6 +17,7 @@ import { ClientStream } from './client-stream.js';
 import { Connection } from './connection.js';
 import { Connections } from './connections.js';
 import { isActive, peerCertificateId } from './device-identity.js';
+import type { CloudJobs } from './jobs/cloud-jobs.js';
 import { followSockets } from './open-sockets.js';
 import { DEFAULT_SESSION_SETTINGS, PersistentSessions, type SessionSettings } from './persistent-sessions.js';
 import { Publications } from './publications.js';
@@ -40,6 +41,8 @@ export interface CloudBrokerOptions {
   readonly region: string;
   readonly accountId: string;
   readonly shadows: CloudShadows;
+  /** Absent: requests of things for jobs are taken and not answered. */
+  readonly jobs?: CloudJobs;
   readonly logger: Logger;
   /** How long persistent sessions last and how much they hold; AWS IoT's hour where it is left out. */
   readonly sessions?: SessionSettings;
@@ -63,7 +66,7 @@ export class CloudBroker {
   #reviews: NodeJS.Timeout | undefined;
 
   constructor(options: CloudBrokerOptions) {
-    const { store, shadows, logger } = options;
+    const { store, shadows, jobs, logger } = options;
     this.#options = options;
     this.#permissions = new ClientPermissions(store, options.region, options.accountId);
     this.#sessions = new PersistentSessions(
@@ -78,6 +81,7 @@ export class CloudBroker {
     this.#handlers = new ClientHandlers({
       ...parts,
       ...{ sessions: this.#sessions, publications: this.#publications, shadows },
+      ...(jobs ? { jobs } : {}),
     });
     this.#life = new ClientLife({
       ...parts,
@@ -97,7 +101,7 @@ export class CloudBroker {
   }
 
   async start(): Promise<void> {
-    const { host, port, logger, shadows, bus } = this.#options;
+    const { host, port, logger, shadows, jobs, bus } = this.#options;
     this.#broker = await this.#createBroker();
     const loaded = this.#sessions.start(
       bus && ((notice) => this.#replicas.tell({ kind: 'session', ...notice })),
@@ -110,6 +114,7 @@ export class CloudBroker {
       loaded,
     );
     shadows.publishTo((topic, payload) => this.#publishOwn(topic, payload));
+    jobs?.publishTo((topic, payload) => this.#publishOwn(topic, payload));
     const server = this.#createServer();
     this.#server = server;
     this.#closeSockets = followSockets(server);
@@ -218,9 +223,11 @@ export class CloudBroker {
   #createServer(): Server {
     const server = createServer(deviceTlsOptions(this.#options.tls, ['x-amzn-mqtt-ca', 'mqtt']));
     server.on('secureConnection', (socket) => this.accept(socket));
-    server.on('tlsClientError', (error) =>
-      this.#options.logger.debug({ reason: error.message }, 'TLS handshake failed.'),
-    );
+    server.on('tlsClientError', (error, socket) => {
+      // Node.js leaves a handshake that took too long open.
+      socket.destroy();
+      this.#options.logger.debug({ reason: error.message }, 'TLS handshake failed.');
+    });
     return server;
   }
 

@@ -7,6 +7,7 @@ import type { ClientPermissions, Refusal } from './client-permissions.js';
 import { connectionOf, streamOf } from './client-stream.js';
 import type { Connection } from './connection.js';
 import type { Connections } from './connections.js';
+import type { CloudJobs } from './jobs/cloud-jobs.js';
 import { keepAliveFor, subscribeProblem, willProblem } from './limits.js';
 import type { PersistentSessions } from './persistent-sessions.js';
 import type { Publications } from './publications.js';
@@ -22,6 +23,8 @@ export interface HandlerParts {
   readonly sessions: PersistentSessions;
   readonly publications: Publications;
   readonly shadows: CloudShadows;
+  /** Absent: requests for jobs are taken and not answered. */
+  readonly jobs?: CloudJobs;
   readonly logger: Logger;
 }
 
@@ -143,7 +146,7 @@ export class ClientHandlers {
   async #takePublish(connection: Connection, packet: PublishPacket): Promise<void> {
     // A will, which has no packet of its own, is published whatever ended the connection.
     if (connection.isRefused && 'cmd' in packet) throw new Error('the connection has ended');
-    const { permissions, publications, shadows, logger } = this.#parts;
+    const { permissions, publications, shadows, jobs, logger } = this.#parts;
     const { topic, qos, retain } = packet;
     const payload = payloadOf(packet);
     const bytes = payload.length;
@@ -158,6 +161,7 @@ export class ClientHandlers {
       await publications.take({ topic, payload, qos: qos === 0 ? 0 : 1, retain });
       const request = parseShadowTopic(topic);
       if (request) await shadows.run(request.key, request.operation, payload);
+      await jobs?.take(topic, payload);
     } catch (error) {
       logger.error({ topic, reason: (error as Error).message }, 'A publication could not be taken.');
       connection.end('SERVER_ERROR');

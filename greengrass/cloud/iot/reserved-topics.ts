@@ -3,14 +3,14 @@
  * connection, or is refused in the SUBACK. Pure.
  */
 import { MAX_TOPIC_SLASHES, parseShadowTopic } from '../../model/topic.js';
+import { parseJobTopic } from './jobs/job-topics.js';
 
 const THING = '[a-zA-Z0-9:_-]{1,128}';
 const NAME = '[a-zA-Z0-9_-]{1,64}';
 
 /** Requests to AWS IoT. Those that nothing answers here are taken all the same: a device must not lose its connection. */
 const REQUESTS = [
-  `things/${THING}/jobs/(?:get|start-next)`,
-  `things/${THING}/jobs/${NAME}/(?:get|update)`,
+  `things/${THING}/greengrass/health/json`,
   `things/${THING}/defender/metrics/(?:json|cbor)`,
   `things/${THING}/streams/${NAME}/(?:get|describe)/(?:json|cbor)`,
 ].map((pattern) => new RegExp(`^\\$aws/${pattern}$`));
@@ -23,8 +23,8 @@ export function reservedPublishProblem(topic: string): string | undefined {
   const ingest = BASIC_INGEST.exec(topic);
   if (ingest) return slashProblem(ingest[1] ?? '');
   const shadow = parseShadowTopic(topic);
-  if ((shadow && shadow.kind === undefined) || REQUESTS.some((pattern) => pattern.test(topic)))
-    return undefined;
+  if (shadow && shadow.kind === undefined) return undefined;
+  if (parseJobTopic(topic) || REQUESTS.some((pattern) => pattern.test(topic))) return undefined;
   return 'topics that start with $ are reserved';
 }
 

@@ -1,9 +1,10 @@
 /** Artifacts in a folder, each under its SHA-256: `<folder>/<first two digits>/<digest>`. */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { writeFileAtomic } from '../../lib/atomic-file.js';
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { syncFolder, writeFileAtomic } from '../../lib/atomic-file.js';
+import { spool } from './spool.js';
 import type { ArtifactStore } from './store.js';
 
 const DIGEST = /^[0-9a-f]{64}$/;
@@ -17,6 +18,22 @@ export class ArtifactFolder implements ArtifactStore {
       writeFileAtomic(this.#pathOf(digest), content, 0o600);
     }
     return digest;
+  }
+
+  async keep(content: AsyncIterable<Uint8Array>): Promise<{ sha256Hex: string; sizeBytes: number }> {
+    // Beside the artifacts, so that it can be renamed; backups look at folders of two digits only.
+    const { file, ...facts } = await spool(content, join(this.folder, 'incoming'));
+    try {
+      if ((await this.size(facts.sha256Hex)) !== facts.sizeBytes) {
+        const path = this.#pathOf(facts.sha256Hex);
+        await mkdir(dirname(path), { recursive: true });
+        await rename(file, path);
+        syncFolder(dirname(path));
+      }
+    } finally {
+      await rm(file, { force: true });
+    }
+    return facts;
   }
 
   async size(sha256Hex: string): Promise<number | undefined> {

@@ -1,6 +1,10 @@
 /** Artifacts in the database itself, in rows of a megabyte, so that every replica has them. */
 import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { Readable } from 'node:stream';
+import { spool } from './spool.js';
 import type { Sql } from './sql.js';
 import type { ArtifactStore } from './store.js';
 
@@ -15,6 +19,22 @@ export class ArtifactTable implements ArtifactStore {
     if ((await this.size(digest)) === content.length) return digest;
     await this.sql.transaction((tx) => insertArtifact(tx, digest, content.length, [content]));
     return digest;
+  }
+
+  async keep(content: AsyncIterable<Uint8Array>): Promise<{ sha256Hex: string; sizeBytes: number }> {
+    // The digest comes first in the database; and a transaction that collides is made again.
+    const { file, ...facts } = await spool(content, tmpdir());
+    const { sha256Hex, sizeBytes } = facts;
+    try {
+      if ((await this.size(sha256Hex)) !== sizeBytes) {
+        await this.sql.transaction((tx) =>
+          insertArtifact(tx, sha256Hex, sizeBytes, createReadStream(file, { highWaterMark: ROW_BYTES })),
+        );
+      }
+    } finally {
+      await rm(file, { force: true });
+    }
+    return facts;
   }
 
   async size(sha256Hex: string): Promise<number | undefined> {

@@ -4,6 +4,8 @@ import { ConflictError, type Container, type ContainerStore, type ContainerVersi
 
 type Kind = Container['kind'];
 
+const ONLY_WRITING = { isOnlyWriting: true } as const;
+
 interface Row {
   kind: Kind;
   id: string;
@@ -40,7 +42,7 @@ export class SqlContainers implements ContainerStore {
       );
       if (created === 0) throw new ConflictError(`${container.kind} ${container.id} exists already`);
       if (initial) await insertVersion(tx, initial);
-    });
+    }, ONLY_WRITING);
   }
 
   async find(kind: Kind, id: string): Promise<Container | undefined> {
@@ -81,7 +83,7 @@ export class SqlContainers implements ContainerStore {
   }
 
   addVersion(version: ContainerVersion): Promise<void> {
-    return this.sql.transaction((tx) => insertVersion(tx, version));
+    return this.sql.transaction((tx) => insertVersion(tx, version), ONLY_WRITING);
   }
 
   async findVersion(kind: Kind, id: string, version: string): Promise<ContainerVersion | undefined> {
@@ -93,6 +95,22 @@ export class SqlContainers implements ContainerStore {
         version,
       )
       .then((row) => row && toVersion(row));
+  }
+
+  async findWithVersion(
+    kind: Kind,
+    id: string,
+    version: string,
+  ): Promise<{ version?: ContainerVersion } | undefined> {
+    const row = await this.sql.get<Omit<VersionRow, 'version'> & { version: string | null }>(
+      `SELECT c.kind, c.id, v.version, v.created_at, v.content FROM containers c LEFT JOIN container_versions v
+         ON v.kind = c.kind AND v.id = c.id AND v.version = ? WHERE c.kind = ? AND c.id = ?`,
+      version,
+      kind,
+      id,
+    );
+    if (!row) return undefined;
+    return row.version === null ? {} : { version: toVersion({ ...row, version: row.version }) };
   }
 
   async listVersions(kind: Kind, id: string, limit: number, after?: string): Promise<ContainerVersion[]> {
@@ -119,7 +137,10 @@ export class SqlContainers implements ContainerStore {
   }
 }
 
-/** Adds the version under the next number and makes it the latest; not a change of the container itself. */
+/**
+ * Adds the version under the next number and makes it the latest; not a change of the container itself. The container's
+ * row comes first: it is held until the commit, so that versions of one container are numbered one after the other.
+ */
 async function insertVersion(tx: Sql, version: ContainerVersion): Promise<void> {
   const { kind, id } = version;
   const named = await tx.run(

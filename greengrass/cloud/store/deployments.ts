@@ -2,6 +2,7 @@
 import {
   type DeploymentStatus,
   type DeploymentType,
+  deploymentStatus,
   type ErrorDetail,
   mayFollow,
 } from '../../model/deployment.js';
@@ -33,31 +34,17 @@ const IS_DEPLOYED = `d.status = 'Success' AND d.type IN ('NewDeployment', 'Redep
 export class SqlDeployments implements DeploymentStore {
   constructor(readonly sql: Sql) {}
 
-  create(deployment: Deployment): Promise<void> {
-    return this.sql.transaction(async (tx) => {
-      const created = await tx.run(
-        `INSERT INTO deployments (deployment_id, group_id, number, group_version_id, type, status, created_at,
-           updated_at, core_thing_name, error_message, error_details, document)
-         SELECT ?, ?, COALESCE(MAX(number), 0) + 1, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM deployments WHERE group_id = ?
-         ON CONFLICT DO NOTHING`,
-        deployment.deploymentId,
-        deployment.groupId,
-        deployment.groupVersionId ?? null,
-        deployment.type,
-        deployment.status,
-        deployment.createdAt,
-        deployment.updatedAt,
-        deployment.coreThingName ?? null,
-        deployment.errorMessage ?? null,
-        deployment.errorDetails === undefined ? null : JSON.stringify(deployment.errorDetails),
-        deployment.document ?? null,
-        deployment.groupId,
-      );
-      if (created === 0) throw new ConflictError(`deployment ${deployment.deploymentId} exists already`);
-      if (deployment.document !== undefined) {
-        await indexDevices(tx, deployment.deploymentId, deployment.document);
-      }
-    });
+  create(deployment: Deployment, { isFollowed = false } = {}): Promise<void> {
+    const devices = devicesOf(deployment.document);
+    // One statement is a transaction by itself, and one round trip.
+    if (devices.length === 0) return insert(this.sql, deployment, isFollowed);
+    return this.sql.transaction(
+      async (tx) => {
+        await insert(tx, deployment);
+        await indexDevices(tx, deployment.deploymentId, devices);
+      },
+      { isOnlyWriting: true },
+    );
   }
 
   async find(groupId: string, deploymentId: string): Promise<Deployment | undefined> {
@@ -74,29 +61,40 @@ export class SqlDeployments implements DeploymentStore {
     return row && toDeployment(row);
   }
 
-  setStatus(
+  async setStatus(
     deploymentId: string,
     status: DeploymentStatus,
     at: string,
     error?: { message: string; details: readonly ErrorDetail[] },
   ): Promise<boolean> {
-    return this.sql.transaction(async (tx) => {
-      const row = await tx.get<Pick<Row, 'status'>>(
-        'SELECT status FROM deployments WHERE deployment_id = ?',
-        deploymentId,
-      );
-      if (!row || !mayFollow(row.status, status)) return false;
-      await tx.run(
-        `UPDATE deployments SET status = ?, updated_at = ?, error_message = ?, error_details = ?
-         WHERE deployment_id = ?`,
-        status,
-        at,
-        error?.message ?? null,
-        error ? JSON.stringify(error.details) : null,
-        deploymentId,
-      );
-      return true;
-    });
+    const from = deploymentStatus.options.filter((before) => mayFollow(before, status));
+    if (from.length === 0) return false;
+    const changed = await this.sql.run(
+      `UPDATE deployments SET status = ?, updated_at = ?, error_message = ?, error_details = ?
+       WHERE deployment_id = ? AND status IN (${from.map(() => '?').join(', ')})`,
+      status,
+      at,
+      error?.message ?? null,
+      error ? JSON.stringify(error.details) : null,
+      deploymentId,
+      ...from,
+    );
+    return changed > 0;
+  }
+
+  async supersedeOpen(groupId: string, byDeploymentId: string, at: string): Promise<void> {
+    const words = `'Deployment ' || deployment_id || ' of type ' || type || ' for group ' || group_id
+      || ' was superseded by deployment ' || CAST(? AS TEXT) || ' before its core had finished it.'`;
+    await this.sql.runAhead(
+      `UPDATE deployments SET status = 'Failure', updated_at = ?, error_message = ${words}, error_details =
+         '[{"DetailedErrorCode":"SUPERSEDED","DetailedErrorMessage":"' || ${words} || '"}]'
+       WHERE group_id = ? AND status IN ('Building', 'InProgress') AND deployment_id <> ?`,
+      at,
+      byDeploymentId,
+      byDeploymentId,
+      groupId,
+      byDeploymentId,
+    );
   }
 
   setDocument(deploymentId: string, document: string, coreThingName: string): Promise<void> {
@@ -107,7 +105,8 @@ export class SqlDeployments implements DeploymentStore {
         coreThingName,
         deploymentId,
       );
-      await indexDevices(tx, deploymentId, document);
+      await tx.run('DELETE FROM deployment_devices WHERE deployment_id = ?', deploymentId);
+      await indexDevices(tx, deploymentId, devicesOf(document));
     });
   }
 
@@ -176,16 +175,71 @@ export class SqlDeployments implements DeploymentStore {
     );
     return rows.map(toDeployment);
   }
+
+  async coresWithDevice(thingArn: string): Promise<string[]> {
+    const rows = await this.sql.all<{ core: string }>(
+      `SELECT DISTINCT d.core_thing_name AS core FROM deployment_devices v
+         JOIN deployments d ON d.deployment_id = v.deployment_id
+       WHERE v.thing_arn = ? AND d.core_thing_name IS NOT NULL AND (${IS_DEPLOYED} OR d.status = 'InProgress')`,
+      thingArn,
+    );
+    return rows.map(({ core }) => core);
+  }
 }
 
-async function indexDevices(tx: Sql, deploymentId: string, document: string): Promise<void> {
+/**
+ * Two that come at the same moment (of different replicas, without the group's lock) may count the same number: the later
+ * one is not inserted, and counts again.
+ */
+async function insert(sql: Sql, deployment: Deployment, isAhead = false): Promise<void> {
+  const { deploymentId } = deployment;
+  const isThere = 'SELECT 1 AS found FROM deployments WHERE deployment_id = ?';
+  while ((await tryInsert(sql, deployment, isAhead)) === 0) {
+    if (await sql.get(isThere, deploymentId)) {
+      throw new ConflictError(`deployment ${deploymentId} exists already`);
+    }
+  }
+}
+
+function tryInsert(sql: Sql, deployment: Deployment, isAhead: boolean): Promise<number> {
+  const run = isAhead ? sql.runAhead.bind(sql) : sql.run.bind(sql);
+  return run(
+    `INSERT INTO deployments (deployment_id, group_id, number, group_version_id, type, status, created_at,
+       updated_at, core_thing_name, error_message, error_details, document)
+     SELECT ?, ?, COALESCE(MAX(number), 0) + 1, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM deployments WHERE group_id = ?
+     ON CONFLICT DO NOTHING`,
+    deployment.deploymentId,
+    deployment.groupId,
+    deployment.groupVersionId ?? null,
+    deployment.type,
+    deployment.status,
+    deployment.createdAt,
+    deployment.updatedAt,
+    deployment.coreThingName ?? null,
+    deployment.errorMessage ?? null,
+    deployment.errorDetails === undefined ? null : JSON.stringify(deployment.errorDetails),
+    deployment.document ?? null,
+    deployment.groupId,
+  );
+}
+
+/** ARNs of the things that are devices of the group. */
+function devicesOf(document: string | undefined): string[] {
+  if (document === undefined) return [];
   const { Devices = [] } = JSON.parse(document) as { Devices?: ReadonlyArray<{ thingArn: string }> };
-  await tx.run('DELETE FROM deployment_devices WHERE deployment_id = ?', deploymentId);
-  for (const { thingArn } of Devices) {
+  return Devices.map(({ thingArn }) => thingArn);
+}
+
+/** Devices that one statement adds. */
+const ROWS = 50;
+
+async function indexDevices(tx: Sql, deploymentId: string, devices: readonly string[]): Promise<void> {
+  for (let start = 0; start < devices.length; start += ROWS) {
+    const some = devices.slice(start, start + ROWS);
     await tx.run(
-      'INSERT INTO deployment_devices (thing_arn, deployment_id) VALUES (?, ?) ON CONFLICT DO NOTHING',
-      thingArn,
-      deploymentId,
+      `INSERT INTO deployment_devices (thing_arn, deployment_id) VALUES ${some.map(() => '(?, ?)').join(', ')}
+       ON CONFLICT DO NOTHING`,
+      ...some.flatMap((thingArn) => [thingArn, deploymentId]),
     );
   }
 }

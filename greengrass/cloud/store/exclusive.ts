@@ -18,6 +18,10 @@ const LONGEST_PAUSE_MS = 50;
 /** A connection that is silent for so long is given up. */
 const SILENCE_MS = 10_000;
 
+const LOCKS = `
+SELECT CASE WHEN is_lock THEN pg_try_advisory_lock(key) ELSE pg_advisory_unlock(key) END AS done
+FROM unnest($1::BOOLEAN[], $2::BIGINT[]) WITH ORDINALITY AS asked (is_lock, key, place) ORDER BY place`;
+
 /** One process alone: a queue for each name. */
 export class LocalExclusive implements Exclusive {
   readonly #last = new Map<string, Promise<void>>();
@@ -152,11 +156,11 @@ class LockConnection {
     while (this.#requests.length > 0) {
       const requests = this.#requests.splice(0);
       try {
-        const { rows } = await this.client.query(
-          `SELECT CASE WHEN is_lock THEN pg_try_advisory_lock(key) ELSE pg_advisory_unlock(key) END AS done
-           FROM unnest($1::BOOLEAN[], $2::BIGINT[]) WITH ORDINALITY AS asked (is_lock, key, place) ORDER BY place`,
-          [requests.map(({ isLock }) => isLock), requests.map(({ key }) => key)],
-        );
+        const { rows } = await this.client.query({
+          name: 'locks',
+          text: LOCKS,
+          values: [requests.map(({ isLock }) => isLock), requests.map(({ key }) => key)],
+        });
         for (const [place, { resolve }] of requests.entries())
           resolve((rows[place] as { done: boolean }).done);
       } catch (error) {

@@ -15,6 +15,8 @@ import type { ArtifactStore, Store } from './store.js';
 
 /** Connections of a replica beside the two of bus and locks. */
 const POOL_SIZE = 10;
+/** Connections for statements that don't wait for the disk (Sql.runAhead). */
+const AHEAD_POOL_SIZE = 4;
 
 export interface OpenStoreOptions {
   /** Holds everything where there is no `databaseUrl`. */
@@ -60,7 +62,7 @@ async function openPostgres(url: string, log?: Logger): Promise<OpenedStore> {
       ? new Error(`${place}: ${(error as Error).message}`, { cause: error })
       : explained;
   }
-  const sql = new PostgresSql(pool, place);
+  const sql = new PostgresSql(pool, place, openPool(url, AHEAD_POOL_SIZE, { isAhead: true }));
   const bus = new PostgresBus({ url, pool, ...(log ? { log } : {}) });
   const exclusive = new PostgresExclusive(url);
   const store = composeStore(sql, async () => {

@@ -7,7 +7,7 @@ import {
   type PostgresPool,
   type PostgresPoolClient,
 } from '../../lib/postgres.js';
-import type { Sql, SqlValue } from './sql.js';
+import type { Sql, SqlValue, TransactionOptions } from './sql.js';
 
 /** Collisions are short: with this many tries only a program that fights itself gives up. */
 const MOST_TRIES = 60;
@@ -35,6 +35,10 @@ export class Statements implements Sql {
     return (await this.queryable.query(prepared(sql, params))).rowCount ?? 0;
   }
 
+  runAhead(sql: string, ...params: SqlValue[]): Promise<number> {
+    return this.run(sql, ...params);
+  }
+
   transaction<T>(work: (tx: Sql) => Promise<T>): Promise<T> {
     return work(this);
   }
@@ -44,12 +48,19 @@ export class PostgresSql implements Sql {
   readonly #pool: PostgresPool;
   readonly #place: string;
   readonly #statements: Statements;
+  readonly #aheadPool: PostgresPool;
+  readonly #ahead: Statements;
 
-  /** `place` names the database in errors. The pool is closed with this. */
-  constructor(pool: PostgresPool, place: string) {
+  /**
+   * `place` names the database in errors. `aheadPool`: connections whose commits don't wait for the disk; the pool itself
+   * where there is none. The pools are closed with this.
+   */
+  constructor(pool: PostgresPool, place: string, aheadPool: PostgresPool = pool) {
     this.#pool = pool;
+    this.#aheadPool = aheadPool;
     this.#place = place;
     this.#statements = new Statements(pool);
+    this.#ahead = new Statements(aheadPool);
   }
 
   get<R>(sql: string, ...params: SqlValue[]): Promise<R | undefined> {
@@ -64,7 +75,12 @@ export class PostgresSql implements Sql {
     return this.#retried(() => this.#statements.run(sql, ...params));
   }
 
-  transaction<T>(work: (tx: Sql) => Promise<T>): Promise<T> {
+  runAhead(sql: string, ...params: SqlValue[]): Promise<number> {
+    return this.#retried(() => this.#ahead.run(sql, ...params));
+  }
+
+  transaction<T>(work: (tx: Sql) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    const isolation = options.isOnlyWriting ? 'READ COMMITTED' : 'SERIALIZABLE';
     return this.#retried(async (tries) => {
       const client = await this.#pool.connect();
       const isQueued = tries > TRIES_BEFORE_QUEUE;
@@ -72,7 +88,7 @@ export class PostgresSql implements Sql {
       try {
         // Before the transaction begins, and with it what it sees.
         if (isQueued) await client.query('SELECT pg_advisory_lock($1)', [QUEUE_LOCK]);
-        await client.query('BEGIN ISOLATION LEVEL SERIALIZABLE');
+        await client.query(`BEGIN ISOLATION LEVEL ${isolation}`);
         const result = await work(new Statements(client));
         const { command } = await client.query('COMMIT');
         if (command !== 'COMMIT') throw new Error(`${this.#place}: a statement failed, so nothing was kept`);
@@ -96,6 +112,7 @@ export class PostgresSql implements Sql {
 
   async close(): Promise<void> {
     await this.#pool.end();
+    if (this.#aheadPool !== this.#pool) await this.#aheadPool.end();
   }
 
   /** Runs `work` again, after a short pause, as long as it collides with others. */

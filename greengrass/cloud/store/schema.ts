@@ -152,4 +152,21 @@ CREATE TABLE policy_versions (
 INSERT INTO policy_versions (policy_name, number, document, created_at)
   SELECT policy_name, 1, document, created_at FROM policies;
 `,
+  `
+ALTER TABLE jobs ADD COLUMN updated_at TEXT;
+ALTER TABLE jobs ADD COLUMN completed_at TEXT;
+ALTER TABLE jobs ADD COLUMN comment TEXT;
+ALTER TABLE jobs ADD COLUMN reason_code TEXT;
+CREATE TABLE job_executions (
+  thing_name TEXT NOT NULL, job_id TEXT NOT NULL, status TEXT NOT NULL, status_details TEXT NOT NULL,
+  version INTEGER NOT NULL, queued_at TEXT NOT NULL, started_at TEXT, updated_at TEXT NOT NULL,
+  PRIMARY KEY (thing_name, job_id)
+);
+CREATE INDEX job_executions_by_job ON job_executions (job_id, thing_name);
+CREATE TABLE software_packages (
+  version TEXT NOT NULL, operating_system TEXT NOT NULL, architecture TEXT NOT NULL, sha256 TEXT NOT NULL,
+  size INTEGER NOT NULL, signature TEXT NOT NULL, added_at TEXT NOT NULL,
+  PRIMARY KEY (version, operating_system, architecture)
+);
+`,
 ];

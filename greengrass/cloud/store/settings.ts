@@ -1,8 +1,11 @@
 /** Facts about this installation, and its access keys. */
+import { SharedRead } from './shared-read.js';
 import type { Sql } from './sql.js';
 import { type AccessKey, ConflictError, type SettingStore } from './store.js';
 
 export class SqlSettings implements SettingStore {
+  readonly #accessKeys = new SharedRead(() => this.#readAccessKeys());
+
   constructor(readonly sql: Sql) {}
 
   async get(name: string): Promise<string | undefined> {
@@ -18,7 +21,12 @@ export class SqlSettings implements SettingStore {
     );
   }
 
-  async accessKeys(): Promise<AccessKey[]> {
+  /** Asked for with every request: requests of one moment share the answer. */
+  accessKeys(): Promise<AccessKey[]> {
+    return this.#accessKeys.get();
+  }
+
+  async #readAccessKeys(): Promise<AccessKey[]> {
     const rows = await this.sql.all<{
       access_key_id: string;
       secret_access_key: string;

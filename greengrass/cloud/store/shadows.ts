@@ -15,14 +15,28 @@ export class SqlShadows implements ShadowStore {
     return { version: row.version, ...given('document', document) };
   }
 
-  async put(key: string, shadow: StoredShadow): Promise<void> {
-    await this.sql.run(
-      `INSERT INTO shadows (thing_name, version, document) VALUES (?, ?, ?)
-       ON CONFLICT (thing_name) DO UPDATE SET version = excluded.version, document = excluded.document`,
+  async replace(key: string, before: StoredShadow | undefined, after: StoredShadow): Promise<boolean> {
+    const document = after.document === undefined ? null : JSON.stringify(after.document);
+    if (before === undefined) {
+      const created = await this.sql.run(
+        'INSERT INTO shadows (thing_name, version, document) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+        key,
+        after.version,
+        document,
+      );
+      return created > 0;
+    }
+    // A deletion keeps the version: only together with "is it there" does it tell one state from all others.
+    const changed = await this.sql.run(
+      before.document === undefined
+        ? 'UPDATE shadows SET version = ?, document = ? WHERE thing_name = ? AND version = ? AND document IS NULL'
+        : 'UPDATE shadows SET version = ?, document = ? WHERE thing_name = ? AND version = ? AND document IS NOT NULL',
+      after.version,
+      document,
       key,
-      shadow.version,
-      shadow.document === undefined ? null : JSON.stringify(shadow.document),
+      before.version,
     );
+    return changed > 0;
   }
 
   async listNames(thingName: string, limit: number, after = ''): Promise<string[]> {

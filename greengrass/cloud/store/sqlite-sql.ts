@@ -27,6 +27,10 @@ class Connection implements Sql {
     return this.#prepare(sql).run(...params).changes;
   }
 
+  runAhead(sql: string, ...params: SqlValue[]): Promise<number> {
+    return this.run(sql, ...params);
+  }
+
   transaction<T>(work: (tx: Sql) => Promise<T>): Promise<T> {
     return work(this);
   }
@@ -82,6 +86,11 @@ export class SqliteSql implements Sql {
 
   run(sql: string, ...params: SqlValue[]): Promise<number> {
     return this.transaction((tx) => tx.run(sql, ...params));
+  }
+
+  /** Writes share commits here: there is nothing to gain. */
+  runAhead(sql: string, ...params: SqlValue[]): Promise<number> {
+    return this.run(sql, ...params);
   }
 
   transaction<T>(work: (tx: Sql) => Promise<T>): Promise<T> {

@@ -9,6 +9,7 @@ import { SqlCertificates } from './certificates.js';
 import { SqlConnectivity } from './connectivity.js';
 import { SqlContainers } from './containers.js';
 import { SqlDeployments } from './deployments.js';
+import { SqlJobExecutions } from './job-executions.js';
 import { SqlJobs } from './jobs.js';
 import { SqlLambdas } from './lambdas.js';
 import { SqlPolicies } from './policies.js';
@@ -22,6 +23,7 @@ import { SqlSecrets } from './secrets.js';
 import { SqlSessions } from './sessions.js';
 import { SqlSettings } from './settings.js';
 import { SqlShadows } from './shadows.js';
+import { SqlSoftware } from './software.js';
 import type { Sql } from './sql.js';
 import { SqliteSql } from './sqlite-sql.js';
 import type { Store } from './store.js';
@@ -110,6 +112,8 @@ export function composeStore(sql: Sql, close: () => Promise<void>): Store {
     runtimeConfigurations: new SqlRuntimeConfigurations(sql),
     bulkDeployments: new SqlBulkDeployments(sql),
     jobs: new SqlJobs(sql),
+    jobExecutions: new SqlJobExecutions(sql),
+    software: new SqlSoftware(sql),
     secrets: new SqlSecrets(sql),
     sessions: new SqlSessions(sql),
     retained: new SqlRetained(sql),

@@ -7,6 +7,7 @@ import type { DeploymentStatus, DeploymentType, ErrorDetail } from '../../model/
 import type { ShadowDocument } from '../../model/shadow-document.js';
 import type { AuditStore } from './audit.js';
 import type { BulkDeploymentStore } from './bulk-deployments.js';
+import type { JobExecutionStore } from './job-executions.js';
 import type { JobStore } from './jobs.js';
 import type { PolicyVersionStore } from './policy-versions.js';
 import type { RetainedStore } from './retained.js';
@@ -14,6 +15,7 @@ import type { RoleSessionStore } from './role-sessions.js';
 import type { RuntimeConfigurationStore } from './runtime-configurations.js';
 import type { SecretStore } from './secrets.js';
 import type { SessionStore } from './sessions.js';
+import type { SoftwareStore } from './software.js';
 
 export class ConflictError extends Error {
   override readonly name = 'ConflictError';
@@ -125,6 +127,12 @@ export interface ContainerStore {
   /** Adds the version and makes it the latest. */
   addVersion(version: ContainerVersion): Promise<void>;
   findVersion(kind: Container['kind'], id: string, version: string): Promise<ContainerVersion | undefined>;
+  /** The same in one step with whether there is such a container at all: undefined where there is none. */
+  findWithVersion(
+    kind: Container['kind'],
+    id: string,
+    version: string,
+  ): Promise<{ version?: ContainerVersion } | undefined>;
   /** Newest first; `after` is the version that the last page ended with. */
   listVersions(
     kind: Container['kind'],
@@ -151,7 +159,11 @@ export interface Deployment {
 }
 
 export interface DeploymentStore {
-  create(deployment: Deployment): Promise<void>;
+  /**
+   * Under the group's next number, with its devices where it has a document. `isFollowed`: another write to the store
+   * comes before anybody hears of it, and makes it durable.
+   */
+  create(deployment: Deployment, options?: { readonly isFollowed?: boolean }): Promise<void>;
   find(groupId: string, deploymentId: string): Promise<Deployment | undefined>;
   findById(deploymentId: string): Promise<Deployment | undefined>;
   /** Moves the deployment where `mayFollow` allows it; answers false where it was at its end already. */
@@ -161,6 +173,11 @@ export interface DeploymentStore {
     at: string,
     error?: { message: string; details: readonly ErrorDetail[] },
   ): Promise<boolean>;
+  /**
+   * Ends what is open of the group, but this one: their cores get a newer deployment. Durable with the next write to the
+   * store, which is to come before anybody is answered.
+   */
+  supersedeOpen(groupId: string, byDeploymentId: string, at: string): Promise<void>;
   setDocument(deploymentId: string, document: string, coreThingName: string): Promise<void>;
   /** Newest first. */
   list(groupId: string, limit: number, after?: string): Promise<Deployment[]>;
@@ -174,6 +191,8 @@ export interface DeploymentStore {
   findGroupOfCore(coreThingName: string): Promise<string | undefined>;
   /** Last successful deployments of groups that hold the thing as a device. */
   findDeployedWithDevice(thingArn: string): Promise<Deployment[]>;
+  /** Thing names of the cores that run a group with the thing as a device, or are being deployed one. */
+  coresWithDevice(thingArn: string): Promise<string[]>;
 }
 
 /** The name under which changes of a group's deployments exclude each other (Exclusive.run). */
@@ -268,7 +287,8 @@ export interface StoredShadow {
 export interface ShadowStore {
   /** `key`: the thing's name, for a named shadow with a slash and that name. */
   find(key: string): Promise<StoredShadow | undefined>;
-  put(key: string, shadow: StoredShadow): Promise<void>;
+  /** Keeps `after` where the shadow is still as `before` was found; answers false, and changes nothing, otherwise. */
+  replace(key: string, before: StoredShadow | undefined, after: StoredShadow): Promise<boolean>;
   /** Names of the thing's named shadows, in their order, from `after` (exclusive) on. */
   listNames(thingName: string, limit: number, after?: string): Promise<string[]>;
 }
@@ -335,16 +355,22 @@ export interface Store {
   readonly runtimeConfigurations: RuntimeConfigurationStore;
   readonly bulkDeployments: BulkDeploymentStore;
   readonly jobs: JobStore;
+  readonly jobExecutions: JobExecutionStore;
+  readonly software: SoftwareStore;
   readonly secrets: SecretStore;
   readonly sessions: SessionStore;
   readonly retained: RetainedStore;
   close(): Promise<void>;
 }
 
-/** Zips of functions, by digest. A folder now; any S3-compatible store later. */
+/** Zips of functions and models, by digest. A folder now; any S3-compatible store later. */
 export interface ArtifactStore {
   /** Keeps the bytes (once) and answers their SHA-256 in hex. */
   put(content: Uint8Array): Promise<string>;
+  /** The same for what is too large for memory. */
+  keep(
+    content: AsyncIterable<Uint8Array>,
+  ): Promise<{ readonly sha256Hex: string; readonly sizeBytes: number }>;
   /** Size in bytes, or undefined where the store has no such artifact. */
   size(sha256Hex: string): Promise<number | undefined>;
   /** The bytes from `start` to `end` (inclusive). */

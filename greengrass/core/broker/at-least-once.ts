@@ -1,8 +1,9 @@
 /** QoS 1 messages to one device: which packet ids are out, what waits for a free place. */
 import type { Delivery } from '../router/endpoint.js';
 import type { Message } from '../router/message.js';
+import type { SlowReader } from './backlog.js';
 import type { Output } from './output.js';
-import type { PublishBytes } from './server-packets.js';
+import { ownPublish, type PublishBytes } from './server-packets.js';
 
 /** Most messages that a device may leave without PUBACK before the next ones wait. */
 export const MAX_IN_FLIGHT = 10_000;
@@ -20,6 +21,12 @@ export interface AtLeastOnce {
   detach(): void;
   /** There is room in the output again. */
   drained(): void;
+  /** Something left the output. */
+  written?(): void;
+  /** Publishers wait, or are about to, for this device. */
+  readonly holdsUp?: boolean;
+  /** Only PUBACKs of the device get it any further: their number, so far; undefined while there is something to write. */
+  readonly awaitedAcks?: number | undefined;
 }
 
 /** Bytes of a packet that waits, with what it takes besides: many small ones are bounded as well. */
@@ -36,11 +43,13 @@ export function nextPacketId(last: number, isTaken: { has(id: number): boolean }
 }
 
 /** A session that ends with its connection: nothing is ever sent twice, so ids are all that is remembered. */
-export class ConnectionWindow implements AtLeastOnce {
+export class ConnectionWindow implements AtLeastOnce, SlowReader {
   readonly #inFlight = new Set<number>();
   #waiting: PublishBytes[] = [];
   #waitingBytes = 0;
   #lastId = 0;
+  #acks = 0;
+  #holdsUp = false;
   #output: Output | undefined;
 
   /** `onOverflow`: the device takes too little; as it asked for every message, its connection is to end. */
@@ -49,14 +58,19 @@ export class ConnectionWindow implements AtLeastOnce {
   push(_message: Message, encoded: () => PublishBytes): boolean {
     const output = this.#output;
     if (output === undefined) return false;
-    if (output.isFull || this.#waitingBytes >= MAX_WAITING_BYTES) {
+    const unsent = output.unsentBytes;
+    if (unsent >= output.backlog.limit || this.#waitingBytes >= MAX_WAITING_BYTES) {
       this.onOverflow();
       return false;
+    }
+    if (unsent >= output.backlog.pressingLimit || this.#waitingBytes >= MAX_WAITING_BYTES / 4) {
+      this.#holdsUp = true;
+      output.backlog.press(this);
     }
     const packet = encoded();
     if (this.#inFlight.size < MAX_IN_FLIGHT) this.#send(output, packet);
     else {
-      this.#waiting.push(packet);
+      this.#waiting.push(ownPublish(packet));
       this.#waitingBytes += sizeOf(packet);
     }
     return true;
@@ -64,10 +78,12 @@ export class ConnectionWindow implements AtLeastOnce {
 
   acked(packetId: number): void {
     if (!this.#inFlight.delete(packetId) || this.#waiting.length === 0 || !this.#output) return;
+    this.#acks += 1;
     // Rarely needed: only for a device that left thousands unacknowledged.
     const packet = this.#waiting.shift() as PublishBytes;
     this.#waitingBytes -= sizeOf(packet);
     this.#send(this.#output, packet);
+    if (this.#holdsUp) this.written();
   }
 
   attach(output: Output): void {
@@ -75,13 +91,35 @@ export class ConnectionWindow implements AtLeastOnce {
   }
 
   detach(): void {
+    const output = this.#output;
     this.#output = undefined;
     this.#inFlight.clear();
     this.#waiting = [];
     this.#waitingBytes = 0;
+    this.#holdsUp = false;
+    output?.backlog.relieve(this);
   }
 
-  drained(): void {}
+  drained(): void {
+    this.written();
+  }
+
+  written(): void {
+    const output = this.#output;
+    if (!this.#holdsUp || output === undefined) return;
+    if (output.unsentBytes * 2 > output.backlog.pressingLimit) return;
+    if (this.#waitingBytes * 8 > MAX_WAITING_BYTES) return;
+    this.#holdsUp = false;
+    output.backlog.relieve(this);
+  }
+
+  get holdsUp(): boolean {
+    return this.#holdsUp;
+  }
+
+  get awaitedAcks(): number | undefined {
+    return this.#waiting.length > 0 ? this.#acks : undefined;
+  }
 
   #send(output: Output, packet: PublishBytes): void {
     const id = nextPacketId(this.#lastId, this.#inFlight);

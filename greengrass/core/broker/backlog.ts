@@ -13,6 +13,14 @@ const SCARCE_BYTES = 64 * 1024 * 1024;
 /** A device that takes nothing for so long while publishers wait is in everybody's way. */
 export const STUCK_MS = 10_000;
 
+/** A reader has so much waiting, as a part of its bound: who sends it QoS 1 waits until it is less than half of that. */
+const PRESSING_PART = 1 / 4;
+
+/** Somebody who takes less than is sent to him with QoS 1. */
+export interface SlowReader {
+  readonly holdsUp: boolean;
+}
+
 /** A connection that can be told to wait. */
 export interface Reader {
   pause(): void;
@@ -23,10 +31,18 @@ export class Backlog {
   #bytes = 0;
   #limit = LIMIT_BYTES;
   readonly #paused = new Set<Reader>();
+  /** Publishers that wait for one reader. */
+  readonly #held = new Map<Reader, SlowReader>();
+  #pressing: SlowReader | undefined;
 
   /** Most bytes that may wait for one device. */
   get limit(): number {
     return this.#limit;
+  }
+
+  /** So many bytes wait for one device, and its publishers should. */
+  get pressingLimit(): number {
+    return this.#limit * PRESSING_PART;
   }
 
   get bytes(): number {
@@ -50,21 +66,45 @@ export class Backlog {
     if (this.#paused.size === 0 || this.#bytes >= HIGH_BYTES / 2) return;
     const waiting = [...this.#paused];
     this.#paused.clear();
-    for (const reader of waiting) reader.resume();
+    for (const reader of waiting) if (!this.#held.has(reader)) reader.resume();
+  }
+
+  /** What is routed from now on is sent by a publisher that can be told to wait. */
+  beginReading(): void {
+    this.#pressing = undefined;
+  }
+
+  /** What was sent to `slow` with QoS 1 is more than it takes. */
+  press(slow: SlowReader): void {
+    this.#pressing = slow;
+  }
+
+  /** `slow` has caught up, or is gone. */
+  relieve(slow: SlowReader): void {
+    for (const [reader, by] of [...this.#held]) {
+      if (by !== slow) continue;
+      this.#held.delete(reader);
+      if (!this.#paused.has(reader)) reader.resume();
+    }
   }
 
   /** Called by who has just published: has it wait where there is too much already. */
   throttle(reader: Reader): void {
-    if (this.#bytes < HIGH_BYTES || this.#paused.has(reader)) return;
-    this.#paused.add(reader);
-    reader.pause();
+    const slow = this.#pressing;
+    if (slow === undefined && this.#bytes < HIGH_BYTES) return;
+    this.#pressing = undefined;
+    const wasPaused = this.isPaused(reader);
+    if (this.#bytes >= HIGH_BYTES) this.#paused.add(reader);
+    if (slow?.holdsUp) this.#held.set(reader, slow);
+    if (!wasPaused && this.isPaused(reader)) reader.pause();
   }
 
   isPaused(reader: Reader): boolean {
-    return this.#paused.has(reader);
+    return this.#paused.has(reader) || this.#held.has(reader);
   }
 
   forget(reader: Reader): void {
     this.#paused.delete(reader);
+    this.#held.delete(reader);
   }
 }

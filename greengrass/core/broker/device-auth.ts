@@ -3,6 +3,7 @@
  * that device's thing name (V1: client id = thing name). TLS has proved that the peer holds the certificate's key.
  */
 import { certificateIdOfArn, thingNameOf } from '../../model/arn.js';
+import type { RefusedDevice } from '../../model/device-list.js';
 import type { GroupMember } from '../../model/group.js';
 
 /** The devices of a group, by certificate. Immutable. */
@@ -10,11 +11,14 @@ export class DeviceList {
   readonly #byCertificate = new Map<string, Map<string, string>>();
   readonly #thingNames = new Set<string>();
 
-  constructor(devices: readonly GroupMember[]) {
+  /** `refused`: whom the cloud no longer vouches for, whatever the group says. */
+  constructor(devices: readonly GroupMember[], refused: readonly RefusedDevice[] = []) {
+    const isRefused = new Set(refused.map((one) => `${one.certificateId.toLowerCase()} ${one.thingArn}`));
     for (const { thingArn, certArn } of devices) {
       const certificateId = certificateIdOfArn(certArn)?.toLowerCase();
       const thingName = thingNameOf(thingArn);
       if (certificateId === undefined || thingName === undefined) continue;
+      if (isRefused.has(`${certificateId} ${thingArn}`)) continue;
       const things = this.#byCertificate.get(certificateId) ?? new Map<string, string>();
       things.set(thingName, thingArn);
       this.#byCertificate.set(certificateId, things);

@@ -2,19 +2,20 @@
  * One device at the other end of one socket: MQTT 3.1.1 as a server speaks it, strictly. Packets are dealt with in the
  * order they come and to their end, nothing here waits; that is what keeps the order of a client's messages.
  */
-import type { Duplex } from 'node:stream';
 import type { Logger } from '../../lib/log.js';
 import type { Message } from '../router/message.js';
 import { STUCK_MS } from './backlog.js';
 import { type ConnectPacket, decodeConnect, UnservedProtocol, type Will } from './client-packets.js';
 import { publishProblem, publishTopicProblem } from './device-permissions.js';
 import type { DeviceSession } from './device-session.js';
+import type { DeviceStream } from './device-stream.js';
 import { subscribe, unsubscribe } from './filter-requests.js';
 import { type KnownTopics, RecentTopic } from './known-topics.js';
 import type { Outgoing } from './outgoing.js';
 import { Output } from './output.js';
 import { PacketSplitter, type PacketTaker } from './packet-splitter.js';
 import { Patience } from './patience.js';
+import { ReceivedMessage } from './received-message.js';
 import { CONNACK_CODES, connack, PINGRESP } from './server-packets.js';
 import type { Sessions } from './sessions.js';
 import type { TurnWriter } from './turn-writer.js';
@@ -35,6 +36,8 @@ export interface Broker {
   /** The connection serves its client id from now on; who did before is closed. */
   entered(connection: DeviceConnection): void;
   left(connection: DeviceConnection): void;
+  /** Its socket is closed. */
+  gone(connection: DeviceConnection): void;
 }
 
 const QOS1 = 0x02;
@@ -42,7 +45,7 @@ const DUP = 0x08;
 const RETAIN = 0x01;
 
 export class DeviceConnection implements PacketTaker {
-  readonly #socket: Duplex;
+  readonly #stream: DeviceStream;
   readonly #broker: Broker;
   readonly #output: Output;
   readonly #splitter: PacketSplitter;
@@ -53,36 +56,43 @@ export class DeviceConnection implements PacketTaker {
   #isClosed = false;
   readonly #patience: Patience;
   readonly #progress = new Patience(STUCK_MS);
-  #writes = 0;
+  /** What it took or, where it owes PUBACKs, acknowledged when it was last looked at. */
+  #steps = 0;
   #hasPublished = false;
   readonly #topics: RecentTopic;
 
   constructor(
-    socket: Duplex,
+    stream: DeviceStream,
     readonly certificateId: string,
     broker: Broker,
   ) {
-    this.#socket = socket;
+    this.#stream = stream;
     this.#broker = broker;
     this.#topics = new RecentTopic(broker.topics);
     this.#patience = new Patience(broker.connectTimeoutMs);
     this.#output = new Output({
-      socket,
+      stream,
       writer: broker.writer,
       source: () => this.#source,
       onUnsettled: () => {
         this.close('what it sent could not be made durable');
-        socket.destroy();
+        stream.destroy();
       },
       onDrained: () => this.#session?.drained(),
     });
     this.#splitter = new PacketSplitter(this, broker.maxPacketBytes);
-    socket.on('data', (chunk: Buffer) => this.#read(chunk));
-    socket.on('error', (error) => this.close(error.message));
-    socket.on('close', () => {
-      this.close('the connection was closed');
-      this.#output.close();
-      broker.writer.backlog.forget(socket);
+    stream.listen({
+      received: (bytes, from, end) => this.#read(bytes, from, end),
+      written: () => {
+        this.#output.written();
+        this.#session?.written();
+      },
+      closed: (reason) => {
+        this.close(reason);
+        this.#output.close();
+        broker.writer.backlog.forget(stream);
+        broker.gone(this);
+      },
     });
   }
 
@@ -100,7 +110,7 @@ export class DeviceConnection implements PacketTaker {
   close(reason: string): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#socket.destroy();
+    this.#stream.destroy();
     this.#leave(reason);
   }
 
@@ -108,7 +118,7 @@ export class DeviceConnection implements PacketTaker {
   #finish(reason: string): void {
     this.#isClosed = true;
     this.#output.end();
-    setTimeout(() => this.#socket.destroy(), this.#broker.connectTimeoutMs).unref();
+    setTimeout(() => this.#stream.destroy(), this.#broker.connectTimeoutMs).unref();
     this.#leave(reason);
   }
 
@@ -127,34 +137,38 @@ export class DeviceConnection implements PacketTaker {
   abandon(): void {
     this.#will = undefined;
     this.close('the server stops');
-    this.#socket.destroy();
+    this.#stream.destroy();
   }
 
   /** Called from time to time; closes where the client was silent for longer than it may be. */
   checkSilence(now: number): void {
     const { backlog } = this.#broker.writer;
-    if (this.#output.writes !== this.#writes || this.#output.unsentBytes === 0) this.#progress.heard();
-    this.#writes = this.#output.writes;
-    if (this.#progress.isOver(now) && backlog.isInTheWay(this.#output.unsentBytes)) {
+    const { unsentBytes, writes } = this.#output;
+    const awaitedAcks = this.#session?.awaitedAcks;
+    const steps = awaitedAcks ?? writes;
+    if (steps !== this.#steps || (unsentBytes === 0 && awaitedAcks === undefined)) this.#progress.heard();
+    this.#steps = steps;
+    if (this.#progress.isOver(now) && (this.#session?.holdsUp || backlog.isInTheWay(unsentBytes))) {
       this.close('it takes nothing, and others wait because of that');
       return;
     }
     // Who was told to wait can't be heard.
-    if (backlog.isPaused(this.#socket)) this.#patience.heard();
+    if (backlog.isPaused(this.#stream)) this.#patience.heard();
     if (!this.#patience.isOver(now)) return;
     this.close(this.#session ? 'the keep-alive time is over' : 'no CONNECT came');
   }
 
-  #read(chunk: Buffer): void {
+  #read(bytes: Buffer, from: number, end: number): void {
     if (this.#isClosed) return;
     // Before CONNECT nothing but CONNECT counts as a sign of life.
     if (this.#session !== undefined) this.#patience.heard();
+    this.#broker.writer.backlog.beginReading();
     try {
-      const problem = this.#splitter.feed(chunk);
+      const problem = this.#splitter.feed(bytes, from, end);
       if (problem !== undefined) this.close(problem);
       else if (this.#hasPublished) {
         this.#hasPublished = false;
-        this.#broker.writer.backlog.throttle(this.#socket);
+        this.#broker.writer.backlog.throttle(this.#stream);
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
@@ -241,17 +255,16 @@ export class DeviceConnection implements PacketTaker {
       this.close(problem);
       return;
     }
-    const payload = bytes.subarray(payloadStart, end);
     this.#hasPublished = true;
     if (qos === 0) {
-      const message: Message = { source: this.#source, topic: topic.name, payload, qos: 0 };
+      const message = new ReceivedMessage(this.#source, topic.name, 0, bytes, payloadStart, end);
       if (!(first & RETAIN)) this.#broker.outgoing.prime(message, { bytes, from, end, idAt: 0 });
       this.#broker.onPublish(message);
       return;
     }
     const packetId = bytes.readUInt16BE(topicEnd);
     if (packetId === 0) throw new ProtocolError('the packet id of the PUBLISH is 0');
-    const message: Message = { source: this.#source, topic: topic.name, payload, qos: 1 };
+    const message = new ReceivedMessage(this.#source, topic.name, 1, bytes, payloadStart, end);
     if (first === (0x30 | QOS1)) this.#broker.outgoing.prime(message, { bytes, from, end, idAt: topicEnd });
     this.#broker.onPublish(message);
     this.#output.writePuback(packetId);

@@ -13,6 +13,7 @@ import type { Sessions } from './sessions.js';
 const MAX_KNOWN_TARGETS = 10_000;
 
 export class DeviceEndpoint implements Endpoint {
+  readonly keepsNoMessage = true;
   readonly #thingNames = new Map<string, string>();
 
   constructor(

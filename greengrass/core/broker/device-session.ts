@@ -85,6 +85,20 @@ export class DeviceSession {
     this.#atLeastOnce.drained();
   }
 
+  written(): void {
+    this.#atLeastOnce.written?.();
+  }
+
+  /** Publishers wait for this device. */
+  get holdsUp(): boolean {
+    return this.#atLeastOnce.holdsUp === true;
+  }
+
+  /** See AtLeastOnce. */
+  get awaitedAcks(): number | undefined {
+    return this.#atLeastOnce.awaitedAcks;
+  }
+
   /** Sends with the lower QoS of message and subscription. False where the device does not get it. */
   deliver(message: Message, outgoing: Outgoing, delivery: Delivery | undefined): boolean {
     const output = this.#output;

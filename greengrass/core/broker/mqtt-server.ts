@@ -3,8 +3,8 @@
  * It distributes nothing by itself: what a device publishes goes to `onPublish`, what a device receives comes through
  * `endpoint`.
  */
-import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { Logger } from '../../lib/log.js';
+import type { RefusedDevice } from '../../model/device-list.js';
 import type { GroupMember } from '../../model/group.js';
 import { MAX_MESSAGE_BYTES, MAX_TOPIC_BYTES } from '../../model/topic.js';
 import type { Component, Health } from '../component.js';
@@ -12,24 +12,27 @@ import type { Endpoint } from '../router/endpoint.js';
 import type { Message } from '../router/message.js';
 import { DeviceList } from './device-auth.js';
 import { type Broker, DeviceConnection } from './device-connection.js';
+import type { DeviceDoor, Peer, ServerCredentials } from './device-door.js';
 import { DeviceEndpoint } from './device-endpoint.js';
+import type { DeviceStream, StreamListener } from './device-stream.js';
 import { KnownTopics } from './known-topics.js';
+import { openNodeDoor } from './node-door.js';
 import { Outgoing } from './outgoing.js';
 import { Sessions } from './sessions.js';
+import { hasLane, openLaneDoor } from './tls-lane/tls-lane.js';
 import { TurnWriter } from './turn-writer.js';
+import { WaitingRoom } from './waiting-room.js';
 
 /** Largest packet: a message, its topic, headers. SUBSCRIBE packets stay far below. */
 const MAX_PACKET_BYTES = MAX_MESSAGE_BYTES + MAX_TOPIC_BYTES + 16;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 10_000;
+/** Connections of known devices that have not sent their CONNECT. */
+const MAX_WAITING = { all: 1024, ofEach: 32 };
 /** How exact keep-alive times are. */
 const SILENCE_CHECK_MS = 500;
 
-export interface ServerCredentials {
-  readonly certPem: string;
-  readonly keyPem: string;
-  readonly caPem: string;
-}
+export type { ServerCredentials } from './device-door.js';
 
 export interface MqttServerOptions {
   /** 0 picks a free port. */
@@ -46,8 +49,13 @@ export interface MqttServerOptions {
   readonly settle?: () => ReadonlySet<string>;
   /** Database of the sessions that outlive their connection; absent: there are none. */
   readonly sessionsPath?: string;
+  /** Sockets by Node.js also where those in C are to be had. */
+  readonly withoutLane?: boolean;
   readonly logger: Logger;
 }
+
+/** Hears of a stream that is refused. */
+const NOBODY: StreamListener = { received() {}, written() {}, closed() {} };
 
 export class MqttServer implements Component {
   readonly name = 'GGConnManager';
@@ -59,8 +67,14 @@ export class MqttServer implements Component {
   /** By client id. */
   readonly #connections = new Map<string, DeviceConnection>();
   readonly #all = new Set<DeviceConnection>();
+  /** Those without a CONNECT yet. */
+  readonly #waiting = new WaitingRoom<DeviceConnection>(MAX_WAITING, (connection) =>
+    connection.close('others of its certificate, or too many, came after it'),
+  );
+  #members: readonly GroupMember[] = [];
+  #refused: readonly RefusedDevice[] = [];
   #devices = new DeviceList([]);
-  #server: Server | undefined;
+  #door: DeviceDoor | undefined;
   #silenceCheck: NodeJS.Timeout | undefined;
   #starting: Promise<void> | undefined;
 
@@ -85,8 +99,13 @@ export class MqttServer implements Component {
       onPublish,
       identify: (certificateId, clientId) => this.#devices.identify(certificateId, clientId),
       entered: (connection) => {
+        this.#waiting.leave(connection);
         this.#connections.get(connection.clientId)?.close('the client id connected again');
         this.#connections.set(connection.clientId, connection);
+      },
+      gone: (connection) => {
+        this.#waiting.leave(connection);
+        this.#all.delete(connection);
       },
       left: (connection) => {
         if (this.#connections.get(connection.clientId) === connection) {
@@ -98,8 +117,7 @@ export class MqttServer implements Component {
 
   /** The port that the server listens on; the configured one before it does. */
   get port(): number {
-    const address = this.#server?.address();
-    return typeof address === 'object' && address ? address.port : this.#options.port;
+    return this.#door?.port ?? this.#options.port;
   }
 
   get connected(): number {
@@ -116,19 +134,17 @@ export class MqttServer implements Component {
   }
 
   async #start(): Promise<void> {
-    const { port, host, logger } = this.#options;
-    const server = createServer({ ...this.#context(), requestCert: true, rejectUnauthorized: false });
-    server.on('secureConnection', (socket) => this.#accept(socket));
-    server.on('tlsClientError', (error) => logger.debug({ reason: error.message }, 'TLS handshake failed.'));
+    const { port, host, logger, withoutLane } = this.#options;
+    const options = {
+      credentials: this.#options.certificate(),
+      onArrival: (stream: DeviceStream, peer: Peer) => this.#accept(stream, peer),
+      onFailedHandshake: (reason: string) => logger.debug({ reason }, 'TLS handshake failed.'),
+      inTurn: (work: () => void) => this.#broker.writer.turn(work),
+      handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
+    };
     this.#sessions.start();
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(port, host, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
-    this.#server = server;
+    const open = withoutLane || !hasLane() ? openNodeDoor : openLaneDoor;
+    this.#door = await open({ port, host }, options);
     this.#silenceCheck = setInterval(() => this.#checkSilence(), SILENCE_CHECK_MS);
     this.#silenceCheck.unref();
     logger.info({ port: this.port }, 'MQTT server started.');
@@ -137,17 +153,17 @@ export class MqttServer implements Component {
   async stop(): Promise<void> {
     await this.#starting?.catch(() => undefined);
     this.#starting = undefined;
-    const server = this.#server;
-    this.#server = undefined;
+    const door = this.#door;
+    this.#door = undefined;
     clearInterval(this.#silenceCheck);
-    const closed = server ? new Promise<void>((resolve) => server.close(() => resolve())) : undefined;
+    const closed = door?.close();
     for (const connection of this.#all) connection.abandon();
     await closed;
     this.#sessions.stop();
   }
 
   health(): Health {
-    return this.#server
+    return this.#door
       ? { healthy: true }
       : { healthy: false, reason: 'not started: there is no server certificate yet' };
   }
@@ -155,53 +171,54 @@ export class MqttServer implements Component {
   /** New members of the group. Devices that are no longer among them are cut; the others never notice. */
   setGroup({ devices }: { devices: readonly GroupMember[] }): void {
     const before = this.#devices;
-    this.#devices = new DeviceList(devices);
+    this.#members = devices;
+    this.#devices = new DeviceList(devices, this.#refused);
+    this.#cutOthers('Device left the group; its connection was closed.');
+    // One group longer: a deployment that is rolled back brings its devices back.
+    if (this.#door) this.#sessions.keepOnly((id) => this.#devices.has(id) || before.has(id));
+  }
+
+  /** Devices of the group that have lost their right since it was deployed: cut at once, their sessions forgotten. */
+  setRefused(refused: readonly RefusedDevice[]): void {
+    this.#refused = refused;
+    const before = this.#devices;
+    this.#devices = new DeviceList(this.#members, refused);
+    this.#cutOthers('Device has lost its right in the cloud; its connection was closed.');
+    if (this.#door) this.#sessions.keepOnly((id) => this.#devices.has(id) || !before.has(id));
+  }
+
+  #cutOthers(text: string): void {
     for (const connection of this.#connections.values()) {
       const { certificateId, clientId } = connection;
       if (this.#devices.identify(certificateId, clientId) !== undefined) continue;
-      this.#options.logger.info({ clientId }, 'Device left the group; its connection was closed.');
-      connection.close('the device left the group');
+      this.#options.logger.info({ clientId }, text);
+      connection.close('the device may no longer connect');
     }
-    // One group longer: a deployment that is rolled back brings its devices back.
-    if (this.#server) this.#sessions.keepOnly((id) => this.#devices.has(id) || before.has(id));
   }
 
   /** New certificate for connections to come; the open ones go on. */
   reloadCertificate(): void {
-    this.#server?.setSecureContext(this.#context());
+    this.#door?.setCredentials(this.#options.certificate());
   }
 
-  #context() {
-    const { certPem, keyPem, caPem } = this.#options.certificate();
-    return {
-      cert: `${certPem.trim()}\n${caPem.trim()}\n`,
-      key: keyPem,
-      minVersion: 'TLSv1.2' as const,
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
-    };
-  }
-
-  #accept(socket: TLSSocket): void {
-    const certificate = socket.getPeerX509Certificate();
-    const certificateId = certificate?.fingerprint256.replaceAll(':', '').toLowerCase();
+  #accept(stream: DeviceStream, { certificateId, notAfter, remoteAddress }: Peer): void {
     const isKnown = certificateId !== undefined && this.#devices.knows(certificateId);
     // Not its beginning: a core without a clock of its own starts in the past.
-    const hasExpired = certificate !== undefined && Date.parse(certificate.validTo) < Date.now();
-    if (!isKnown || hasExpired || !this.#server) {
+    const hasExpired = notAfter !== undefined && notAfter < Date.now();
+    if (!isKnown || hasExpired || !this.#door) {
       this.#options.logger.warn(
-        { remoteAddress: socket.remoteAddress, certificateId: certificateId ?? 'none' },
+        { remoteAddress, certificateId: certificateId ?? 'none' },
         isKnown && hasExpired
-          ? `Connection refused: the certificate of the device has expired on ${certificate.validTo}.`
+          ? `Connection refused: the certificate of the device has expired on ${new Date(notAfter).toUTCString()}.`
           : 'Connection refused: the certificate belongs to no device of the group.',
       );
-      socket.on('error', () => undefined);
-      socket.destroy();
+      stream.listen(NOBODY);
+      stream.destroy();
       return;
     }
-    socket.setNoDelay(true);
-    const connection = new DeviceConnection(socket, certificateId, this.#broker);
+    const connection = new DeviceConnection(stream, certificateId, this.#broker);
     this.#all.add(connection);
-    socket.once('close', () => this.#all.delete(connection));
+    this.#waiting.enter(connection, certificateId);
   }
 
   #settleAlone(): ReadonlySet<string> {
@@ -217,7 +234,9 @@ export class MqttServer implements Component {
   }
 
   #checkSilence(): void {
-    const now = Date.now();
+    this.#door?.sweep();
+    // No clock that jumps: a device would be cut off for a silence that never was.
+    const now = performance.now();
     for (const connection of this.#all) connection.checkSilence(now);
   }
 }

@@ -3,7 +3,8 @@
  * with everybody who gets them; all of it goes out in one write, never more than one write at a time. Who writes looks
  * at `unsentBytes` first: that is the bound of a slow reader.
  */
-import type { Duplex } from 'node:stream';
+import type { Backlog } from './backlog.js';
+import type { DeviceStream, Piece as StreamPiece } from './device-stream.js';
 import { LARGE_BYTES } from './output-buffers.js';
 import type { PublishBytes } from './server-packets.js';
 import type { TurnWriter } from './turn-writer.js';
@@ -16,7 +17,7 @@ const MAX_WRITE_BYTES = 256 * 1024;
 const PUBACK = 0x40;
 
 export interface OutputOptions {
-  readonly socket: Duplex;
+  readonly stream: DeviceStream;
   readonly writer: TurnWriter;
   /** ARN of the device; '' before CONNECT was accepted. */
   readonly source: () => string;
@@ -27,8 +28,7 @@ export interface OutputOptions {
 }
 
 /** Bytes to write; `owner` is the buffer that is free when they have been written. */
-interface Piece {
-  readonly bytes: Buffer;
+interface Piece extends StreamPiece {
   owner: Buffer | undefined;
 }
 
@@ -61,6 +61,11 @@ export class Output {
   /** Bytes that were taken and have not left the process. */
   get unsentBytes(): number {
     return this.#piecesBytes + this.#used - this.#from + this.#writingBytes;
+  }
+
+  /** What waits for all devices together. */
+  get backlog(): Backlog {
+    return this.#options.writer.backlog;
   }
 
   /** There is so much already that no message should be added. */
@@ -143,18 +148,17 @@ export class Output {
   }
 
   #send(): void {
-    const { socket } = this.#options;
-    if (socket.destroyed) return;
-    this.#retireBuffer();
-    if (this.#pieces.length > 0) {
-      const pieces = this.#take();
-      const last = pieces.length - 1;
-      if (last > 0) socket.cork();
-      for (let index = 0; index < last; index++) socket.write((pieces[index] as Piece).bytes);
-      socket.write((pieces[last] as Piece).bytes, this.#sent);
-      if (last > 0) socket.uncork();
+    const { stream } = this.#options;
+    let isDrained = false;
+    while (!stream.isDestroyed) {
+      this.#retireBuffer();
+      if (this.#pieces.length === 0) break;
+      if (!stream.write(this.#take())) return;
+      this.#wrote();
+      isDrained = true;
     }
-    if (this.#isEnding && this.#pieces.length === 0) socket.end();
+    if (this.#isEnding) stream.end();
+    else if (isDrained) this.#options.onDrained();
   }
 
   /** The pieces of the next write. */
@@ -173,19 +177,23 @@ export class Output {
     return taken;
   }
 
-  readonly #sent = (error?: Error | null): void => {
-    if (error || this.#options.socket.destroyed) return;
-    for (const buffer of this.#inWrite) this.#options.writer.buffers.giveBack(buffer);
-    this.#inWrite = [];
-    this.#writingBytes = 0;
-    this.#writes += 1;
+  /** The stream has written what it was given. */
+  written(): void {
+    this.#wrote();
     // What came meanwhile and waits for its turn is sent in its turn: its acknowledgements are not settled yet.
     if (!this.#isWaiting) {
       if (this.#isEnding || this.#piecesBytes + this.#used - this.#from > 0) this.#send();
       else this.#options.onDrained();
     }
     this.#report();
-  };
+  }
+
+  #wrote(): void {
+    for (const buffer of this.#inWrite) this.#options.writer.buffers.giveBack(buffer);
+    if (this.#inWrite.length > 0) this.#inWrite = [];
+    this.#writingBytes = 0;
+    this.#writes += 1;
+  }
 
   #schedule(): void {
     if (this.#isWaiting) return;

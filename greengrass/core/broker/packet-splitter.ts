@@ -24,13 +24,12 @@ export class PacketSplitter {
     private readonly maxPacketBytes: number,
   ) {}
 
-  /** Answers why the stream can't be read on, or undefined. */
-  feed(chunk: Buffer): string | undefined {
-    let at = 0;
+  /** What is in `chunk` from `at` to `end`. Answers why the stream can't be read on, or undefined. */
+  feed(chunk: Buffer, at = 0, end = chunk.length): string | undefined {
     while (this.#heldBytes > 0) {
       const wanted = this.#wanted();
       if (typeof wanted === 'string') return wanted;
-      const taken = Math.min(wanted - this.#heldBytes, chunk.length - at);
+      const taken = Math.min(wanted - this.#heldBytes, end - at);
       this.#hold(chunk, at, at + taken);
       at += taken;
       if (this.#heldBytes < wanted) return undefined;
@@ -38,16 +37,15 @@ export class PacketSplitter {
       const whole = this.#held.subarray(0, this.#heldBytes);
       this.#held = EMPTY;
       this.#heldBytes = 0;
-      const problem = this.#split(whole, 0);
+      const problem = this.#split(whole, 0, whole.length);
       if (problem !== undefined) return problem === '' ? undefined : problem;
     }
-    const problem = this.#split(chunk, at);
+    const problem = this.#split(chunk, at, end);
     return problem === '' ? undefined : problem;
   }
 
   /** '' where the taker has had enough. */
-  #split(bytes: Buffer, from: number): string | undefined {
-    const end = bytes.length;
+  #split(bytes: Buffer, from: number, end: number): string | undefined {
     let at = from;
     while (at < end) {
       let start = at + 1;

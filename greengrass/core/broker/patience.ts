@@ -1,7 +1,7 @@
 /** How long a connection may be silent. Looked at from time to time: no timer for each connection, nothing for each packet. */
 export class Patience {
   #wasHeard = false;
-  #silentSince = Date.now();
+  #silentSince = performance.now();
 
   /** 0: for ever. */
   constructor(private limitMs: number) {}
@@ -16,7 +16,7 @@ export class Patience {
     this.#wasHeard = true;
   }
 
-  /** `now`: Unix time in ms. */
+  /** `now`: as performance.now() counts. */
   isOver(now: number): boolean {
     if (this.#wasHeard) {
       this.#wasHeard = false;

@@ -43,6 +43,12 @@ export interface PublishBytes {
   readonly idAt: number;
 }
 
+/** The packet in memory of its own: for who keeps it longer than the turn that it came in. */
+export function ownPublish({ bytes, from, end, idAt }: PublishBytes): PublishBytes {
+  const own = Buffer.from(bytes.subarray(from, end));
+  return { bytes: own, from: 0, end: own.length, idAt: idAt === 0 ? 0 : idAt - from };
+}
+
 const DUP = 0x08;
 
 export function encodePublish(topic: string, payload: Buffer, qos: 0 | 1, dup = false): PublishBytes {

@@ -30,6 +30,15 @@ export class TurnWriter {
     setImmediate(() => this.flush());
   }
 
+  /** All of `work` is one turn, written at its end. */
+  turn(work: () => void): void {
+    const isLater = this.#isScheduled;
+    this.#isScheduled = true;
+    work();
+    if (isLater) return;
+    this.flush();
+  }
+
   flush(): void {
     this.#isScheduled = false;
     const waiting = this.#waiting;

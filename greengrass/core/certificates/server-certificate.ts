@@ -1,13 +1,15 @@
 /**
  * The certificate of the local MQTT server (V1's GGDeviceCertificateManager): a key made here, signed by the group CA in
- * the cloud, kept under `var/state/server`, so that the server starts without the cloud. Renewed in the last quarter of
- * its life, and when the group, its CA or the hosts change.
+ * the cloud or by an intermediate CA of this core (delegated-authority.ts), kept under `var/state/server`, so that the
+ * server starts without the cloud. Renewed in the last quarter of its life, and when the group, its CA or the hosts change.
  */
-import { createPrivateKey, createPublicKey } from 'node:crypto';
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import { readFileSync, rmSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../lib/atomic-file.js';
 import { checkJson, z } from '../../lib/check.js';
+import { certifiableHosts } from '../../lib/host-names.js';
 import type { Logger } from '../../lib/log.js';
 import {
   certificateId,
@@ -19,21 +21,36 @@ import {
 } from '../../lib/x509.js';
 import type { Component, Health } from '../component.js';
 import type { ServiceClient } from '../service-client.js';
+import { DelegatedAuthority, type Issued } from './delegated-authority.js';
 
 export interface ServerCredentials {
+  /** The server's certificate first; an intermediate CA behind it where there is one. */
   readonly certPem: string;
   readonly keyPem: string;
   readonly caPem: string;
 }
 
 /** What the certificate was asked for. */
-const made = z.object({ groupId: z.string(), hosts: z.array(z.string()), issuedAt: z.string() });
+const made = z.object({
+  groupId: z.string(),
+  hosts: z.array(z.string()),
+  issuedAt: z.string(),
+  /** Who was to sign it; the cloud did where it delegates no CA. */
+  issuer: z.enum(['cloud', 'core']).default('cloud'),
+});
 type Made = z.output<typeof made>;
 
 export interface ServerCertificateOptions {
   readonly writeDirectory: string;
   readonly thingName: string;
-  readonly service: Pick<ServiceClient, 'createServerCertificate'>;
+  readonly service: Pick<
+    ServiceClient,
+    'createServerCertificate' | 'createIntermediate' | 'connectivityInfo'
+  >;
+  /** `core`: by an intermediate CA on this device, as far as the cloud delegates one. Absent: `cloud`. */
+  readonly issuer?: 'cloud' | 'core';
+  /** Names and addresses of this host; looked at again every minute. Absent: those given to `ensure` stay. */
+  readonly hosts?: () => readonly string[];
   /** The operator's own key (V1: MQTTServerCertificate); absent: one is made here. */
   readonly ownKeyPath?: string;
   readonly logger: Logger;
@@ -46,6 +63,7 @@ export class ServerCertificate implements Component {
   readonly name = 'GGDeviceCertificateManager';
   readonly #options: ServerCertificateOptions;
   readonly #folder: string;
+  readonly #authority: DelegatedAuthority;
   readonly #listeners = new Set<() => void>();
   #wanted: { groupId: string; hosts: string[] } | undefined;
   #authorityId: string | undefined;
@@ -55,6 +73,11 @@ export class ServerCertificate implements Component {
   constructor(options: ServerCertificateOptions) {
     this.#options = options;
     this.#folder = join(options.writeDirectory, 'var', 'state', 'server');
+    const { thingName, service, logger } = options;
+    this.#authority = new DelegatedAuthority({
+      ...{ folder: this.#folder, thingName, service, logger },
+      now: () => this.#now(),
+    });
   }
 
   async start(): Promise<void> {
@@ -105,6 +128,26 @@ export class ServerCertificate implements Component {
     if (this.#isDue()) await this.#renew();
   }
 
+  /**
+   * The addresses of this core that discovery gives have changed, perhaps by hand: a certificate that lacks one of them is
+   * renewed. Never rejects.
+   */
+  async addressesChanged(): Promise<void> {
+    if (!this.#wanted) return;
+    const { service, thingName, logger } = this.#options;
+    try {
+      const given = (await service.connectivityInfo(thingName)).flatMap((one) => one.HostAddress ?? []);
+      const stored = this.load();
+      if (!stored || certifiableHosts(given).every((host) => isFor(stored.certPem, host))) return;
+      logger.info({ hosts: given }, 'The server certificate lacks an address of this core; it is renewed.');
+      this.#authority.addHosts(given);
+      await this.#renewing;
+      await this.#tryToRenew();
+    } catch (error) {
+      logger.warn({ reason: (error as Error).message }, 'The addresses of this core could not be asked for.');
+    }
+  }
+
   /** V1's reset deletes it. */
   forget(): void {
     this.#wanted = undefined;
@@ -115,7 +158,7 @@ export class ServerCertificate implements Component {
     const stored = this.load();
     const was = this.#madeFor();
     if (!stored || !was || !this.#wanted) return true;
-    if (was.groupId !== this.#wanted.groupId) return true;
+    if (was.groupId !== this.#wanted.groupId || was.issuer !== this.#issuer) return true;
     if (this.#authorityId !== undefined && certificateId(stored.caPem) !== this.#authorityId) return true;
     if (this.#wanted.hosts.some((host) => !was.hosts.includes(host))) return true;
     const expiry = expiryOf(stored.certPem).getTime();
@@ -124,7 +167,13 @@ export class ServerCertificate implements Component {
   }
 
   async #renewIfDue(): Promise<void> {
-    if (!this.#wanted || this.#renewing || !this.#isDue()) return;
+    if (!this.#wanted || this.#renewing) return;
+    const hosts = this.#options.hosts?.();
+    if (hosts) this.#wanted = { ...this.#wanted, hosts: [...hosts].sort() };
+    if (this.#isDue()) await this.#tryToRenew();
+  }
+
+  async #tryToRenew(): Promise<void> {
     this.#renewing = this.#renew()
       .catch((error: Error) =>
         this.#options.logger.warn(
@@ -143,8 +192,12 @@ export class ServerCertificate implements Component {
     const wanted = this.#wanted;
     if (!wanted) return;
     const keys = await this.#keys();
-    const csr = createCertificateRequest(keys, [['CN', thingName]], wanted.hosts);
-    const { certificatePem, caPem, expiresAt } = await service.createServerCertificate(wanted.groupId, csr);
+    const { certificatePem, caPem, expiresAt } =
+      (await this.#issueHere(keys)) ??
+      (await service.createServerCertificate(
+        wanted.groupId,
+        createCertificateRequest(keys, [['CN', thingName]], wanted.hosts),
+      ));
     if (!matchesPrivateKey(certificatePem, createPrivateKey(keys.privateKeyPem))) {
       throw new Error('the service signed a certificate for another key');
     }
@@ -152,10 +205,21 @@ export class ServerCertificate implements Component {
       writeFileAtomic(join(this.#folder, 'server.key'), keys.privateKeyPem, 0o600);
     writeFileAtomic(join(this.#folder, 'ca.crt'), caPem, 0o644);
     writeFileAtomic(join(this.#folder, 'server.crt'), certificatePem, 0o644);
-    const note: Made = { ...wanted, issuedAt: new Date(this.#now()).toISOString() };
+    const issuedAt = new Date(this.#now()).toISOString();
+    const note: Made = { ...wanted, issuedAt, issuer: this.#issuer };
     writeFileAtomic(join(this.#folder, 'server.json'), JSON.stringify(note), 0o644);
     logger.info({ groupId: wanted.groupId, hosts: wanted.hosts, expiresAt }, 'Server certificate obtained.');
     for (const listener of this.#listeners) listener();
+  }
+
+  /** Undefined where the cloud is to sign. */
+  async #issueHere({ publicKeyPem }: KeyPairPem): Promise<Issued | undefined> {
+    if (this.#issuer !== 'core' || !this.#wanted) return undefined;
+    return this.#authority.issue({ ...this.#wanted, publicKeyPem, authorityId: this.#authorityId });
+  }
+
+  get #issuer(): 'cloud' | 'core' {
+    return this.#options.issuer ?? 'cloud';
   }
 
   async #keys(): Promise<KeyPairPem> {
@@ -188,4 +252,10 @@ export class ServerCertificate implements Component {
   #now(): number {
     return (this.#options.now ?? Date.now)();
   }
+}
+
+/** Whether clients that connect to the host take the certificate for its own. */
+function isFor(certPem: string, host: string): boolean {
+  const certificate = new X509Certificate(certPem);
+  return (isIP(host) === 0 ? certificate.checkHost(host) : certificate.checkIP(host)) !== undefined;
 }

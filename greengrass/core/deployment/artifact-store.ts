@@ -4,10 +4,8 @@
  * `deployment/lambda/<function ARN with version>`, stands a link to it. (Runtimes could not use that path itself: its
  * colons separate entries in PYTHONPATH and NODE_PATH.)
  */
-import { createHash } from 'node:crypto';
 import {
   chmodSync,
-  createReadStream,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -18,18 +16,17 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { atOnce } from '../../lib/at-once.js';
 import { parseFunctionArn } from '../../model/arn.js';
 import { EXECUTABLE_RUNTIME } from '../../model/function-config.js';
 import type { GroupFunction } from '../../model/group.js';
 import { DeploymentError } from '../errors.js';
-import { diskFull, type FreeBytes, freeBytes, isDiskFull, requireSpace } from './disk-space.js';
+import { type FreeBytes, freeBytes, requireSpace } from './disk-space.js';
+import { type Fetch, fetchArtifact } from './fetch-artifact.js';
+import { ModelStore } from './model-store.js';
 import { reached } from './steps.js';
+import type { UnpackLimits } from './unpack.js';
 import { UNZIP_LIMITS, type UnzipLimits, unpackedBytes, unzip } from './unzip.js';
-
-/** Fetches an artifact into a file, going on behind what the file holds. */
-export type Fetch = (sha256Hex: string, file: string) => Promise<void>;
 
 /** Zips that are fetched and unpacked together. */
 const FETCHES_AT_ONCE = 4;
@@ -37,10 +34,12 @@ const DIGEST = /^[0-9a-f]{64}$/;
 
 export interface ArtifactLimits {
   readonly unzip?: UnzipLimits;
+  readonly unpackModel?: UnpackLimits;
   readonly freeBytes?: FreeBytes;
 }
 
 export class ArtifactStore {
+  readonly models: ModelStore;
   readonly #folder: string;
   readonly #codeFolder: string;
   readonly #linkFolder: string;
@@ -56,6 +55,7 @@ export class ArtifactStore {
     this.#zipFolder = join(this.#folder, 'artifacts');
     this.#unzip = limits.unzip ?? UNZIP_LIMITS;
     this.#freeBytes = limits.freeBytes ?? freeBytes;
+    this.models = new ModelStore(this.#folder, limits);
   }
 
   /** Folder of the function's code, present or not. Throws DeploymentError where the function names no code. */
@@ -141,40 +141,14 @@ export class ArtifactStore {
 
   async #obtain(groupFunction: GroupFunction, fetch: Fetch): Promise<void> {
     const { FunctionArn: arn } = groupFunction;
-    const zip = await this.#fetchZip(arn, digestOf(groupFunction), fetch);
+    const digest = digestOf(groupFunction);
+    const zip = this.#zipOf(digest);
+    await fetchArtifact(digest, zip, `the code of ${arn}`, fetch);
     await reached('artifact-fetched');
     this.#requireSpace(await unpackedBytes(zip, arn, this.#unzip), `the unpacked code of ${arn}`);
     await unzip(zip, this.folderOf(groupFunction), arn, this.#unzip);
     await reached('artifact-unpacked');
     rmSync(zip, { force: true });
-  }
-
-  async #fetchZip(arn: string, digest: string, fetch: Fetch): Promise<string> {
-    mkdirSync(this.#zipFolder, { recursive: true, mode: 0o700 });
-    const zip = this.#zipOf(digest);
-    // A file that went wrong on its way (a torn tail after a power cut) is fetched once more from its start.
-    for (const attempt of [1, 2]) {
-      try {
-        await fetch(digest, zip);
-      } catch (error) {
-        if (isDiskFull(error)) throw diskFull(`the code of ${arn} was fetched`, error);
-        throw new DeploymentError(
-          'ArtifactDownloadFailed',
-          `unable to execute download step in deployment. error while downloading: the code of ${arn}: ${(error as Error).message}`,
-          { cause: error },
-        );
-      }
-      const got = await fileDigest(zip);
-      if (got === digest) return zip;
-      rmSync(zip, { force: true });
-      if (attempt === 2) {
-        throw new DeploymentError(
-          'ArtifactDigestMismatch',
-          `the code of ${arn} does not have the digest that the deployment names: SHA-256 is ${got}, but must be ${digest}`,
-        );
-      }
-    }
-    return zip;
   }
 
   #requireSpace(bytes: number, what: string): void {
@@ -225,12 +199,6 @@ function makeExecutable(
     );
   }
   chmodSync(path, 0o755);
-}
-
-async function fileDigest(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
-  return hash.digest('hex');
 }
 
 /** Where a link leads, or undefined where there is none. */

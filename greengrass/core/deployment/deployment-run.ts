@@ -97,9 +97,11 @@ export class DeploymentRun {
   tidy(): void {
     const { artifacts, groupStore, logger } = this.#options;
     try {
-      const functions = userFunctions(groupStore.load());
+      const group = groupStore.load();
+      const functions = userFunctions(group);
       artifacts.link(functions);
       artifacts.sweep(functions);
+      artifacts.models.sweep([group]);
     } catch (error) {
       logger.warn({ reason: (error as Error).message }, 'Old code could not be swept.');
     }
@@ -118,10 +120,15 @@ export class DeploymentRun {
     enter('artifacts');
     await reached('artifacts');
     const functions = userFunctions(group);
-    this.#makeRoom(functions);
+    this.#makeRoom(group, functions);
     const codeFolders = await persist(this.#persistence('artifacts', signal), (either) =>
       artifacts.ensure(functions, (digest, file) =>
         service.downloadArtifact(groupId, deploymentId, digest, file, either),
+      ),
+    );
+    await persist(this.#persistence('artifacts', signal), (either) =>
+      artifacts.models.ensure(group, (digest, file) =>
+        service.downloadArtifact(groupId, deploymentId, digest, file, either, 'mlmodel'),
       ),
     );
     await persist(this.#persistence('artifacts', signal), () =>
@@ -157,10 +164,12 @@ export class DeploymentRun {
   }
 
   /** What a deployment left that failed goes before its successor fetches. */
-  #makeRoom(functions: readonly GroupFunction[]): void {
+  #makeRoom(group: GroupDocument, functions: readonly GroupFunction[]): void {
     const { artifacts, groupStore, logger } = this.#options;
     try {
-      artifacts.sweep([...userFunctions(groupStore.load()), ...functions]);
+      const running = groupStore.load();
+      artifacts.sweep([...userFunctions(running), ...functions]);
+      artifacts.models.sweep([running, group]);
     } catch (error) {
       if (error instanceof DeploymentError) throw error;
       logger.warn({ reason: (error as Error).message }, 'Old code could not be swept.');
@@ -175,6 +184,7 @@ export class DeploymentRun {
     this.#options.groupStore.reset({ deploymentId, groupId });
     this.#options.artifacts.link([]);
     this.#options.artifacts.sweep([]);
+    this.#options.artifacts.models.sweep([]);
   }
 }
 

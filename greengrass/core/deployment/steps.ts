@@ -3,8 +3,7 @@
  * but tests sets, `reached` and `passed` do nothing. It names a folder: a file `<step>.kill` in it ends the process there
  * as a power cut would, `<step>.hold` keeps it there until the file is gone; `<step>` appears when the step was reached.
  */
-import { existsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { passedStep, reachedStep } from '../../lib/named-steps.js';
 
 /** In the order in which a deployment passes them. */
 export const DEPLOYMENT_STEPS = [
@@ -29,17 +28,7 @@ export const DEPLOYMENT_STEPS = [
 ] as const;
 export type DeploymentStep = (typeof DEPLOYMENT_STEPS)[number];
 
-const folder = process.env.GREENGRASS_TEST_STEPS;
-
 /** A step that can't wait. */
-export function passed(step: DeploymentStep): void {
-  if (folder === undefined) return;
-  writeFileSync(join(folder, step), '');
-  if (existsSync(join(folder, `${step}.kill`))) process.kill(process.pid, 'SIGKILL');
-}
+export const passed: (step: DeploymentStep) => void = passedStep;
 
-export async function reached(step: DeploymentStep): Promise<void> {
-  if (folder === undefined) return;
-  passed(step);
-  while (existsSync(join(folder, `${step}.hold`))) await new Promise((wake) => setTimeout(wake, 10));
-}
+export const reached: (step: DeploymentStep) => Promise<void> = reachedStep;

@@ -1,20 +1,22 @@
 /**
- * Unpacks a function's zip as if its maker were hostile: nothing outside the folder, no links, no special files, no
- * setuid bits, bounded in entries and in bytes that really come out. All or nothing: the folder appears when complete.
+ * Unpacks a zip as if its maker were hostile: nothing outside the folder, no links, no special files, no setuid bits,
+ * bounded in entries and in bytes that really come out.
  */
-import { chmodSync, createWriteStream, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { chmodSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Entry, open, type ZipFile } from 'yauzl';
-import { syncFileSystemOf } from '../../lib/sync-file-system.js';
 import { DeploymentError } from '../errors.js';
-import { diskFull, isDiskFull } from './disk-space.js';
+import {
+  isSafePath,
+  tooLarge,
+  type UnpackLimits,
+  UnpackMeter,
+  unpackInto,
+  unsafe,
+  writeUnpacked,
+} from './unpack.js';
 
-export interface UnzipLimits {
-  readonly maxEntries: number;
-  readonly maxBytes: number;
-}
+export type UnzipLimits = UnpackLimits;
 
 /** AWS Lambda's limit for an unpacked function is 250 MB. */
 export const UNZIP_LIMITS: UnzipLimits = { maxEntries: 10_000, maxBytes: 250 * 1024 * 1024 };
@@ -23,62 +25,56 @@ const TYPE_MASK = 0o170000;
 const REGULAR = 0o100000;
 const FOLDER = 0o040000;
 
-/** Unpacks `zip` to `folder`, replacing what is there. `name` is for messages. Throws DeploymentError. */
+/** Unpacks a function's `zip` to `folder`, replacing what is there. `name` is for messages. Throws DeploymentError. */
 export async function unzip(zip: string, folder: string, name: string, limits = UNZIP_LIMITS): Promise<void> {
-  mkdirSync(dirname(folder), { recursive: true, mode: 0o755 });
-  const temporary = mkdtempSync(join(dirname(folder), '.unzip-'));
-  try {
-    await extract(zip, temporary, name, limits);
-    // The name says "complete": after a power cut no file behind it may be empty.
-    await syncFileSystemOf(temporary);
-    rmSync(folder, { recursive: true, force: true });
-    renameSync(temporary, folder);
-  } catch (error) {
-    rmSync(temporary, { recursive: true, force: true });
-    if (error instanceof DeploymentError) throw error;
-    if (isDiskFull(error)) throw diskFull(`the code of ${name} was unpacked`, error);
-    throw unsafe(name, `it can't be read as a zip file (${(error as Error).message})`, error);
-  }
+  const what = codeOf(name);
+  await unpackInto(folder, what, 'zip file', (temporary) => extractZip(zip, temporary, what, limits));
 }
 
 /** What the zip's table of contents says will come out of it, in bytes. Throws DeploymentError. */
 export async function unpackedBytes(zip: string, name: string, limits = UNZIP_LIMITS): Promise<number> {
+  return zipContentBytes(zip, codeOf(name), limits);
+}
+
+function codeOf(name: string): string {
+  return `the code of ${name}`;
+}
+
+/** The same for any zip. `what` is for messages. */
+export async function zipContentBytes(zip: string, what: string, limits: UnpackLimits): Promise<number> {
   let archive: ZipFile | undefined;
   try {
     archive = await openZip(zip);
     let bytes = 0;
     for await (const entry of entriesOf(archive)) bytes += entry.uncompressedSize;
-    if (bytes > limits.maxBytes) throw tooLarge(name, `it unpacks to more than ${limits.maxBytes} bytes`);
+    if (bytes > limits.maxBytes) throw tooLarge(what, `it unpacks to more than ${limits.maxBytes} bytes`);
     return bytes;
   } catch (error) {
     if (error instanceof DeploymentError) throw error;
-    throw unsafe(name, `it can't be read as a zip file (${(error as Error).message})`, error);
+    throw unsafe(what, `it can't be read as a zip file (${(error as Error).message})`, error);
   } finally {
     archive?.close();
   }
 }
 
-async function extract(zip: string, target: string, name: string, limits: UnzipLimits): Promise<void> {
+/** Unpacks to the folder `target`, which is there and empty. */
+export async function extractZip(
+  zip: string,
+  target: string,
+  what: string,
+  limits: UnpackLimits,
+): Promise<void> {
   const archive = await openZip(zip);
+  const meter = new UnpackMeter(what, limits);
   const seen = new Set<string>();
-  let bytes = 0;
   try {
-    if (archive.entryCount > limits.maxEntries) {
-      throw tooLarge(name, `${archive.entryCount} entries are more than ${limits.maxEntries}`);
-    }
+    meter.entries(archive.entryCount);
     for await (const entry of entriesOf(archive)) {
-      const path = safePath(entry, name);
-      if (seen.has(path)) throw unsafe(name, `entry "${entry.fileName}" is there twice`);
+      const path = safePath(entry, what);
+      if (seen.has(path)) throw unsafe(what, `entry "${entry.fileName}" is there twice`);
       seen.add(path);
-      if (isFolder(entry)) {
-        mkdirSync(join(target, path), { recursive: true, mode: 0o755 });
-        continue;
-      }
-      const count = (size: number) => {
-        bytes += size;
-        if (bytes > limits.maxBytes) throw tooLarge(name, `it unpacks to more than ${limits.maxBytes} bytes`);
-      };
-      await writeEntry(archive, entry, join(target, path), count);
+      if (isFolder(entry)) mkdirSync(join(target, path), { recursive: true, mode: 0o755 });
+      else await writeEntry(archive, entry, join(target, path), meter);
     }
   } finally {
     archive.close();
@@ -118,65 +114,27 @@ async function* entriesOf(zip: ZipFile): AsyncGenerator<Entry> {
 }
 
 /** The entry's path inside the folder; throws where it leads anywhere else or is not a plain file or folder. */
-function safePath(entry: Entry, name: string): string {
+function safePath(entry: Entry, what: string): string {
   const { fileName } = entry;
-  const parts = fileName.replace(/\/$/, '').split('/');
-  const bad =
-    fileName === '' ||
-    fileName.startsWith('/') ||
-    fileName.includes('\\') ||
-    fileName.includes('\0') ||
-    /^[A-Za-z]:/.test(fileName) ||
-    parts.some((part) => part === '' || part === '.' || part === '..') ||
-    Buffer.byteLength(fileName) > 1024;
-  if (bad)
-    throw unsafe(name, `entry "${fileName.slice(0, 200)}" leads out of the function's folder or is no path`);
+  const path = fileName.replace(/\/$/, '');
+  if (!isSafePath(path)) {
+    throw unsafe(what, `entry "${fileName.slice(0, 200)}" leads out of its folder or is no path`);
+  }
   const type = (entry.externalFileAttributes >>> 16) & TYPE_MASK;
   if (type !== 0 && type !== REGULAR && type !== FOLDER) {
-    throw unsafe(name, `entry "${fileName}" is a link or a special file`);
+    throw unsafe(what, `entry "${fileName}" is a link or a special file`);
   }
-  if (entry.generalPurposeBitFlag & 1) throw unsafe(name, `entry "${fileName}" is encrypted`);
-  return parts.join('/');
+  if (entry.generalPurposeBitFlag & 1) throw unsafe(what, `entry "${fileName}" is encrypted`);
+  return path;
 }
 
 function isFolder(entry: Entry): boolean {
   return entry.fileName.endsWith('/');
 }
 
-async function writeEntry(
-  zip: ZipFile,
-  entry: Entry,
-  path: string,
-  count: (bytes: number) => void,
-): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-  if (existsAsFile(dirname(path))) throw new Error(`"${entry.fileName}" lies below a file`);
+async function writeEntry(zip: ZipFile, entry: Entry, path: string, meter: UnpackMeter): Promise<void> {
   const source = await new Promise<NodeJS.ReadableStream>((resolve, reject) =>
     zip.openReadStream(entry, (error, stream) => (error ? reject(error) : resolve(stream))),
   );
-  const meter = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      try {
-        count(chunk.length);
-        done(null, chunk);
-      } catch (error) {
-        done(error as Error);
-      }
-    },
-  });
-  // Readable by the function's user, writable by root; executable where the zip says so. No other bits survive.
-  const mode = ((entry.externalFileAttributes >>> 16) & 0o111) !== 0 ? 0o755 : 0o644;
-  await pipeline(source, meter, createWriteStream(path, { flags: 'wx', mode }));
-}
-
-function existsAsFile(path: string): boolean {
-  return !statSync(path).isDirectory();
-}
-
-function unsafe(name: string, reason: string, cause?: unknown): DeploymentError {
-  return new DeploymentError('ArtifactUnsafe', `the code of ${name} was refused: ${reason}`, { cause });
-}
-
-function tooLarge(name: string, reason: string): DeploymentError {
-  return new DeploymentError('ArtifactTooLarge', `the code of ${name} was refused: ${reason}`);
+  await writeUnpacked(source, path, ((entry.externalFileAttributes >>> 16) & 0o111) !== 0, meter);
 }

@@ -11,6 +11,7 @@ import type { Component, Health } from '../component.js';
 import type { Delivery, Endpoint } from '../router/endpoint.js';
 import type { Message } from '../router/message.js';
 import type { SubscriptionTable } from '../router/subscription-table.js';
+import { AtMostOnce } from './at-most-once.js';
 import {
   CloudSubscriptions,
   type PersistentConnection,
@@ -23,6 +24,7 @@ import { rowBytes, type Spool, type SpoolListener } from './spool.js';
 import { moveSpool } from './spool-move.js';
 import { type SenderConnection, SpoolSender } from './spool-sender.js';
 import { DEFAULT_SPOOL, type SpoolSettings } from './spool-settings.js';
+import { firstOfEach, type SpoolerCounters, type SpoolerStatus } from './spooler-status.js';
 
 /** What the endpoint needs of the connection. */
 export interface CloudConnection extends SenderConnection, SubscribingConnection {
@@ -43,32 +45,20 @@ export interface CloudEndpointOptions {
   readonly quietMs?: number;
 }
 
-/** Counters since the start of the process. */
-export interface SpoolerCounters {
-  /** Waiting now. */
-  readonly messages: number;
-  readonly bytes: number;
-  /** Gave way because the spool was full: the oldest, or with keepOldest the new ones. */
-  readonly dropped: number;
-  /** Given up because the cloud cuts the connection when they are sent. */
-  readonly refused: number;
-  /** Waited longer than their subscription allows. */
-  readonly expired: number;
-  /** Not taken because they could not be stored. */
-  readonly unstored: number;
-}
-
 export class CloudEndpoint implements Endpoint, Component {
   readonly name = 'GGCloudSpooler';
   readonly #options: CloudEndpointOptions;
   readonly #path: string;
   readonly #sender: SpoolSender;
+  readonly #atMostOnce: AtMostOnce;
   readonly #subscriptions: CloudSubscriptions;
   #settings: SpoolSettings = DEFAULT_SPOOL;
   #spool: Spool | undefined;
   #dropped = 0;
   #unstored = 0;
   #isInTrouble = false;
+  /** Why the last message was refused. */
+  #refusal = '';
   /** Of this turn of the event loop. */
   #hasUnstored = false;
 
@@ -76,10 +66,14 @@ export class CloudEndpoint implements Endpoint, Component {
     this.#options = options;
     this.#path = join(options.writeDirectory, 'var', 'state', 'spooler.db');
     this.#sender = new SpoolSender(options);
+    this.#atMostOnce = new AtMostOnce(options.connection);
     const receive: CloudHandler = (topic, payload) =>
       options.onMessage({ source: CLOUD, topic, payload, qos: 0 });
     this.#subscriptions = new CloudSubscriptions(options.connection, options.persistentConnection, receive);
-    options.connection.onConnected(() => this.#sender.connected());
+    options.connection.onConnected(() => {
+      this.#atMostOnce.connected();
+      this.#sender.connected();
+    });
   }
 
   async start(): Promise<void> {
@@ -110,6 +104,18 @@ export class CloudEndpoint implements Endpoint, Component {
       refused: this.#sender.refused,
       expired: this.#sender.expired,
       unstored: this.#unstored,
+      unsent: this.#atMostOnce.unsent,
+    };
+  }
+
+  get status(): SpoolerStatus {
+    const next = this.#spool ? firstOfEach(this.#spool) : [];
+    return {
+      ...this.waiting,
+      settings: this.#settings,
+      underWay: this.#sender.underWay.size,
+      ...(next.length === 0 ? {} : { oldest: Math.min(...next.map(({ cameAt }) => cameAt)) }),
+      next,
     };
   }
 
@@ -132,23 +138,29 @@ export class CloudEndpoint implements Endpoint, Component {
   }
 
   deliver({ topic, payload }: Message, _target = CLOUD, delivery?: Delivery): boolean {
-    const expiresAt = delivery?.ttlMs === undefined ? undefined : Date.now() + delivery.ttlMs;
-    const isTaken = this.#spool?.push(topic, payload, expiresAt) !== undefined;
-    if (isTaken) return true;
-    if (this.#spool && !this.#isInTrouble) this.#countDropped(1);
-    else {
-      this.#unstored += 1;
-      this.#hasUnstored = true;
+    if (delivery?.qos === 0) {
+      if (this.#atMostOnce.send(topic, payload)) return true;
+      return this.#refuse('the cloud is away or too slow, and nothing is kept for it (Qos 0)');
     }
-    return false;
+    const expiresAt = delivery?.ttlMs === undefined ? undefined : Date.now() + delivery.ttlMs;
+    const isTaken = this.#spool?.push(topic, payload, expiresAt, delivery?.priority) !== undefined;
+    if (isTaken) return true;
+    if (this.#spool && !this.#isInTrouble) {
+      this.#countDropped(1);
+      return this.#refuse('the spool is full');
+    }
+    this.#unstored += 1;
+    this.#hasUnstored = true;
+    return this.#refuse(this.#spool ? 'messages for the cloud can not be stored' : 'the spooler is stopped');
   }
 
   explain(): string {
-    if (!this.#spool) return 'the spooler is stopped';
-    return this.#isInTrouble ? 'messages for the cloud can not be stored' : 'the spool is full';
+    return this.#refusal;
   }
 
-  hasRoom(message: Message, count: number): boolean {
+  /** What asks for QoS 0 waits nowhere: there is always room to drop it. */
+  hasRoom(message: Message, count: number, delivery?: Delivery): boolean {
+    if (delivery?.qos === 0) return true;
     return this.#spool?.hasRoom(count * rowBytes(message)) ?? false;
   }
 
@@ -160,6 +172,11 @@ export class CloudEndpoint implements Endpoint, Component {
     const isComplete = !this.#hasUnstored;
     this.#hasUnstored = false;
     return (this.#spool?.flush() ?? true) && isComplete;
+  }
+
+  #refuse(reason: string): false {
+    this.#refusal = reason;
+    return false;
   }
 
   #moveTo(old: Spool, settings: SpoolSettings): void {
@@ -188,7 +205,7 @@ export class CloudEndpoint implements Endpoint, Component {
 
   #open({ storage, ...limits }: SpoolSettings): Spool {
     const listener: SpoolListener = {
-      onReady: () => this.#sender.send(),
+      onReady: () => this.#sender.ready(),
       onDropped: (count) => this.#countDropped(count),
       onTrouble: (error) => this.#trouble(error),
     };

@@ -51,6 +51,18 @@ const NETWORK_ERRORS = new Set(['ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENE
 
 type State = 'stopped' | 'connecting' | 'connected';
 
+/** For an operator; times in ms since 1970. */
+export interface ConnectionStatus {
+  readonly state: State;
+  readonly host: string;
+  readonly port: number;
+  /** Of this state. */
+  readonly since: number;
+  /** Why there is no connection, and when the next one is tried. */
+  readonly reason?: string;
+  readonly retryAt?: number;
+}
+
 export class IotConnection implements Component {
   readonly name = 'IotConnection';
   readonly #options: IotConnectionOptions;
@@ -62,6 +74,9 @@ export class IotConnection implements Component {
   #retry: NodeJS.Timeout | undefined;
   #attempt = 0;
   #connectedAt = 0;
+  /** Since when there is, or is no, connection. */
+  #since = Date.now();
+  #problem: { readonly reason: string; readonly retryAt: number } | undefined;
   readonly #acknowledgements: Acknowledgements;
   /** Unsubscribed while the cloud was away: a persistent session still has them. */
   readonly #stale = new Set<string>();
@@ -102,6 +117,11 @@ export class IotConnection implements Component {
     await Promise.race([client.endAsync(force).catch(() => undefined), limit]);
     clearTimeout(timer);
     client.stream.destroy();
+  }
+
+  get status(): ConnectionStatus {
+    const { host, port } = this.#options;
+    return { state: this.#state, host, port, since: this.#since, ...this.#problem };
   }
 
   health(): Health {
@@ -212,6 +232,8 @@ export class IotConnection implements Component {
     const { host, port, clientId, logger } = this.#options;
     this.#state = 'connected';
     this.#connectedAt = Date.now();
+    this.#since = this.#connectedAt;
+    this.#problem = undefined;
     logger.info({ host, port, clientId }, 'Connected to the cloud.');
     if (sessionPresent) for (const filter of this.#stale) client.unsubscribe(filter);
     this.#stale.clear();
@@ -222,6 +244,7 @@ export class IotConnection implements Component {
   #lost(client: MqttClient, failure: PublishFailure, reason: string): void {
     if (this.#state !== 'stopped' && client === this.#client) {
       this.#client = undefined;
+      if (this.#state === 'connected') this.#since = Date.now();
       if (this.#state === 'connected' && Date.now() - this.#connectedAt >= GOOD_AFTER_MS) this.#attempt = 0;
       this.#retryLater(reason);
       this.#acknowledgements.fail(failure, reason);
@@ -233,6 +256,7 @@ export class IotConnection implements Component {
     const { host, port, maxRetryIntervalS, retryBaseMs = 500, logger } = this.#options;
     this.#state = 'connecting';
     const delayMs = backoffMs(this.#attempt++, { baseMs: retryBaseMs, maxMs: maxRetryIntervalS * 1000 });
+    this.#problem = { reason, retryAt: Date.now() + delayMs };
     logger.warn({ host, port, reason, retryInMs: delayMs }, 'Not connected to the cloud.');
     clearTimeout(this.#retry);
     this.#retry = setTimeout(() => void this.#connect(), delayMs);

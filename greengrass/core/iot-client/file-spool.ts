@@ -5,29 +5,11 @@
  * While storing fails (full disk) the messages stay in memory, within the bound, may be sent from there, and are tried
  * to be stored again and again.
  */
-import { type Database, openDatabase, type Statement } from '../../lib/sqlite.js';
 import { DiskReserve } from './disk-reserve.js';
+import { laneOf, laneOfPriority, withLane } from './lanes.js';
 import { rowBytes, type Spool, type SpooledMessage, type SpoolLimits, type SpoolListener } from './spool.js';
+import { SpoolFile, type Stock } from './spool-file.js';
 
-const MIGRATIONS = [
-  `CREATE TABLE message (
-     id INTEGER PRIMARY KEY AUTOINCREMENT,
-     topic TEXT NOT NULL,
-     payload BLOB NOT NULL
-   )`,
-  // Without AUTOINCREMENT, which writes a second table with every row.
-  `ALTER TABLE message RENAME TO old_message;
-   CREATE TABLE message (
-     id INTEGER PRIMARY KEY,
-     topic TEXT NOT NULL,
-     payload BLOB NOT NULL,
-     expires_at INTEGER
-   );
-   INSERT INTO message (id, topic, payload) SELECT id, topic, payload FROM old_message;
-   DROP TABLE old_message`,
-] as const;
-
-const LOG_PAGES = 128;
 /** More than that is not gathered for one transaction. */
 const MAX_BATCH_BYTES = 256 * 1024;
 /** Removals alone may wait so long: a crash before only makes the cloud get these messages twice. */
@@ -35,30 +17,16 @@ const REMOVAL_DELAY_MS = 20;
 /** Between attempts while storing fails. */
 const RETRY_MS = 1000;
 
-/** What a transaction leaves behind. */
-interface Change {
-  rows: number;
-  bytes: number;
-  evicted: number;
-  evictedThrough: number;
-}
-
-type Row = { id: number; topic: string; payload: Buffer; expires_at: number | null };
-
 export class FileSpool implements Spool {
-  readonly #db: Database;
+  readonly #file: SpoolFile;
   readonly #reserve: DiskReserve;
-  readonly #insert: Statement<[number, string, Buffer, number | null]>;
-  readonly #delete: Statement<[number]>;
-  readonly #read: Statement<[number, number], Row>;
-  readonly #oldest: Statement<[], { id: number; bytes: number }>;
-  readonly #store: (batch: Iterable<SpooledMessage>, maxBytes: number) => Change;
   #limits: SpoolLimits;
-  /** Rows in the file. */
-  #rows: number;
-  #rowBytes: number;
-  #nextId: number;
-  #evictedThrough = 0;
+  /** What is in the file. */
+  #stock: Stock;
+  /** By lane: the last id that was given, and the last one that gave way. */
+  readonly #lastIds: Map<number, number>;
+  readonly #evictedThrough = new Map<number, number>();
+  #lanes: readonly number[];
   /** Not stored yet. */
   readonly #pending = new Map<number, SpooledMessage>();
   #pendingBytes = 0;
@@ -77,37 +45,28 @@ export class FileSpool implements Spool {
     private readonly listener: SpoolListener,
   ) {
     this.#limits = limits;
-    const db = openDatabase(path, { migrations: MIGRATIONS });
-    this.#db = db;
-    // A short log: it has to find its place in the file also where the disk is nearly full.
-    db.pragma(`wal_autocheckpoint = ${LOG_PAGES}`);
-    db.pragma(`journal_size_limit = ${LOG_PAGES * 4096}`);
+    this.#file = new SpoolFile(path);
     this.#reserve = new DiskReserve(`${path}-reserve`);
-    this.#insert = db.prepare('INSERT INTO message (id, topic, payload, expires_at) VALUES (?, ?, ?, ?)');
-    this.#delete = db.prepare('DELETE FROM message WHERE id = ?');
-    this.#read = db.prepare(
-      'SELECT id, topic, payload, expires_at FROM message WHERE id > ? ORDER BY id LIMIT ?',
-    );
-    this.#oldest = db.prepare(
-      'SELECT id, length(CAST(topic AS BLOB)) + length(payload) + 32 AS bytes FROM message ORDER BY id LIMIT 1',
-    );
-    this.#store = db.transaction((batch, maxBytes) => this.#change(batch, maxBytes));
-    const row = db
-      .prepare(
-        `SELECT count(*) AS n, coalesce(max(id), 0) AS last,
-           coalesce(sum(length(CAST(topic AS BLOB)) + length(payload) + 32), 0) AS bytes FROM message`,
-      )
-      .get() as { n: number; last: number; bytes: number };
-    this.#rows = row.n;
-    this.#rowBytes = row.bytes;
-    this.#nextId = row.last + 1;
+    const { lastIds, ...stock } = this.#file.stock();
+    this.#stock = stock;
+    this.#lastIds = new Map(lastIds);
+    this.#lanes = [...lastIds.keys()].sort((a, b) => a - b);
   }
 
-  push(topic: string, payload: Buffer, expiresAt?: number): SpooledMessage | undefined {
-    const message = { id: this.#nextId, topic, payload, ...(expiresAt === undefined ? {} : { expiresAt }) };
+  push(
+    topic: string,
+    payload: Buffer,
+    expiresAt?: number,
+    priority?: number,
+    cameAt = Date.now(),
+  ): SpooledMessage | undefined {
+    const lane = laneOfPriority(priority);
+    const id = (this.#lastIds.get(lane) ?? lane) + 1;
+    const message = { id, topic, payload, cameAt, ...(expiresAt === undefined ? {} : { expiresAt }) };
     const bytes = rowBytes(message);
     if (!this.hasRoom(bytes)) return undefined;
-    this.#nextId += 1;
+    this.#lastIds.set(lane, id);
+    this.#lanes = withLane(this.#lanes, lane);
     this.#pending.set(message.id, message);
     this.#pendingBytes += bytes;
     if (this.#trouble) this.listener.onReady();
@@ -122,26 +81,28 @@ export class FileSpool implements Spool {
     return full === 'keepNewest' || this.bytes + bytes <= maxBytes;
   }
 
-  after(id: number, count: number, bytes: number): SpooledMessage[] {
+  after(id: number, count: number, bytes: number, until = Number.MAX_SAFE_INTEGER): SpooledMessage[] {
     const found: SpooledMessage[] = [];
     let size = 0;
+    const wanted = () => found.length < count && size < bytes;
     const take = (message: SpooledMessage) => {
       found.push(message);
       size += rowBytes(message);
     };
-    const wanted = () => found.length < count && size < bytes;
-    for (const row of this.#read.iterate(id, count + this.#gone.size)) {
+    const unstored = this.#unstored(id, until);
+    let at = 0;
+    for (const message of this.#file.read(id, until, count + this.#gone.size)) {
+      for (let next = unstored[at]; next && next.id < message.id && wanted(); next = unstored[++at])
+        take(next);
       if (!wanted()) break;
-      if (!this.#gone.has(row.id)) take(messageOf(row));
+      if (!this.#gone.has(message.id)) take(message);
     }
-    // What can't be stored is sent from memory. Its ids are larger than all that are stored.
-    if (this.#trouble) {
-      for (const message of this.#pending.values()) {
-        if (!wanted()) break;
-        if (message.id > id) take(message);
-      }
-    }
+    for (; at < unstored.length && wanted(); at++) take(unstored[at] as SpooledMessage);
     return found;
+  }
+
+  get lanes(): readonly number[] {
+    return this.#lanes;
   }
 
   remove(message: SpooledMessage): void {
@@ -150,7 +111,7 @@ export class FileSpool implements Spool {
       this.#pendingBytes -= rowBytes(message);
       return;
     }
-    if (id <= this.#evictedThrough || this.#gone.has(id)) return;
+    if (id <= (this.#evictedThrough.get(laneOf(id)) ?? 0) || this.#gone.has(id)) return;
     const bytes = rowBytes(message);
     this.#gone.set(id, bytes);
     this.#goneBytes += bytes;
@@ -168,17 +129,17 @@ export class FileSpool implements Spool {
   }
 
   get length(): number {
-    return this.#rows + this.#pending.size - this.#gone.size;
+    return this.#stock.rows + this.#pending.size - this.#gone.size;
   }
 
   get bytes(): number {
-    return this.#rowBytes + this.#pendingBytes - this.#goneBytes;
+    return this.#stock.bytes + this.#pendingBytes - this.#goneBytes;
   }
 
   close(): void {
     this.#flush();
     this.#clear();
-    this.#db.close();
+    this.#file.close();
   }
 
   /** At the end of this turn; later where the disk is slow, so that the rest of the core has its share. */
@@ -207,7 +168,7 @@ export class FileSpool implements Spool {
 
   #flush(): boolean {
     this.#clear();
-    if (this.#pending.size === 0 && this.#gone.size === 0 && this.#rowBytes <= this.#limits.maxBytes)
+    if (this.#pending.size === 0 && this.#gone.size === 0 && this.#stock.bytes <= this.#limits.maxBytes)
       return true;
     const started = performance.now();
     try {
@@ -238,7 +199,7 @@ export class FileSpool implements Spool {
       if ((error as { code?: string }).code !== 'SQLITE_FULL') throw error;
       this.#makeRoomOnDisk();
       this.#apply(this.#pending.values(), this.#limits.maxBytes);
-      this.#db.pragma('wal_checkpoint(TRUNCATE)');
+      this.#file.checkpoint();
       this.#reserve.take();
     }
     this.#pending.clear();
@@ -249,54 +210,30 @@ export class FileSpool implements Spool {
   /** The disk is full: what the cloud has goes, and the oldest messages give way as where the spool is full. */
   #makeRoomOnDisk(): void {
     this.#reserve.giveUp();
-    this.#db.pragma('wal_checkpoint(TRUNCATE)');
-    const left = this.#rowBytes - this.#goneBytes;
+    this.#file.checkpoint();
+    const left = this.#stock.bytes - this.#goneBytes;
     const room = this.#limits.full === 'keepNewest' ? 2 * this.#pendingBytes + 65_536 : 0;
     this.#apply([], Math.max(0, left - room));
-    this.#db.pragma('wal_checkpoint(TRUNCATE)');
+    this.#file.checkpoint();
   }
 
-  #apply(batch: Iterable<SpooledMessage>, maxBytes: number): void {
-    const { rows, bytes, evicted, evictedThrough } = this.#store(batch, maxBytes);
-    this.#rows = rows;
-    this.#rowBytes = bytes;
-    this.#evictedThrough = evictedThrough;
+  #apply(added: Iterable<SpooledMessage>, maxBytes: number): void {
+    const { rows, bytes, evicted, evictedThrough } = this.#file.apply(this.#stock, {
+      removed: this.#gone,
+      added,
+      maxBytes,
+    });
+    this.#stock = { rows, bytes };
+    for (const [lane, id] of evictedThrough) this.#evictedThrough.set(lane, id);
     this.#gone.clear();
     this.#goneBytes = 0;
     if (evicted > 0) this.listener.onDropped(evicted);
   }
 
-  /** Runs in a transaction: no field of this object changes before its commit. */
-  #change(batch: Iterable<SpooledMessage>, maxBytes: number): Change {
-    const change = {
-      rows: this.#rows,
-      bytes: this.#rowBytes,
-      evicted: 0,
-      evictedThrough: this.#evictedThrough,
-    };
-    for (const [id, size] of this.#gone) {
-      if (this.#delete.run(id).changes === 0) continue;
-      change.rows -= 1;
-      change.bytes -= size;
-    }
-    for (const message of batch) {
-      this.#insert.run(message.id, message.topic, message.payload, message.expiresAt ?? null);
-      change.rows += 1;
-      change.bytes += rowBytes(message);
-    }
-    while (change.bytes > maxBytes && change.rows > 1) {
-      const oldest = this.#oldest.get();
-      if (!oldest) break;
-      this.#delete.run(oldest.id);
-      change.rows -= 1;
-      change.bytes -= oldest.bytes;
-      change.evicted += 1;
-      change.evictedThrough = oldest.id;
-    }
-    return change;
+  /** While storing fails: what may be sent from memory, by place. */
+  #unstored(after: number, until: number): SpooledMessage[] {
+    if (!this.#trouble) return [];
+    const found = [...this.#pending.values()].filter(({ id }) => id > after && id < until);
+    return found.sort((a, b) => a.id - b.id);
   }
-}
-
-function messageOf({ id, topic, payload, expires_at }: Row): SpooledMessage {
-  return expires_at === null ? { id, topic, payload } : { id, topic, payload, expiresAt: expires_at };
 }

@@ -1,17 +1,14 @@
 /** The spool in memory: V1's default. What it holds is lost with the process. */
+import { laneOf, laneOfPriority, withLane } from './lanes.js';
+import { MemoryLane } from './memory-lane.js';
 import { rowBytes, type Spool, type SpooledMessage, type SpoolLimits, type SpoolListener } from './spool.js';
 
-/** So much of the array may be gone before it is cut. */
-const SLACK = 1024;
 /** A payload that is a small part of a larger buffer (what a socket read at once) would keep all of it alive. */
 const SMALL_BUFFER = 16 * 1024;
 
 export class MemorySpool implements Spool {
-  /** By id: the message with `#firstId + n` is at place n; undefined where it was removed. */
-  #messages: Array<SpooledMessage | undefined> = [];
-  #firstId = 1;
-  /** Place of the oldest message. */
-  #head = 0;
+  readonly #lanes = new Map<number, MemoryLane>();
+  #starts: readonly number[] = [];
   #length = 0;
   #bytes = 0;
   #limits: SpoolLimits;
@@ -23,16 +20,24 @@ export class MemorySpool implements Spool {
     this.#limits = limits;
   }
 
-  push(topic: string, payload: Buffer, expiresAt?: number): SpooledMessage | undefined {
+  push(
+    topic: string,
+    payload: Buffer,
+    expiresAt?: number,
+    priority?: number,
+    cameAt = Date.now(),
+  ): SpooledMessage | undefined {
+    const lane = this.#lane(laneOfPriority(priority));
     const message = {
-      id: this.#firstId + this.#messages.length,
+      id: lane.nextId,
       topic,
       payload: ownBytes(payload),
+      cameAt,
       ...(expiresAt === undefined ? {} : { expiresAt }),
     };
     const bytes = rowBytes(message);
     if (!this.hasRoom(bytes)) return undefined;
-    this.#messages.push(message);
+    lane.add(message);
     this.#bytes += bytes;
     this.#length += 1;
     this.#makeRoom();
@@ -44,27 +49,31 @@ export class MemorySpool implements Spool {
     return this.#limits.full === 'keepNewest' || this.#bytes + bytes <= this.#limits.maxBytes;
   }
 
-  after(id: number, count: number, bytes: number): SpooledMessage[] {
+  after(id: number, count: number, bytes: number, until = Number.MAX_SAFE_INTEGER): SpooledMessage[] {
     const found: SpooledMessage[] = [];
     let size = 0;
-    for (let at = Math.max(this.#head, id - this.#firstId + 1); at < this.#messages.length; at++) {
-      if (found.length >= count || size >= bytes) break;
-      const message = this.#messages[at];
-      if (!message) continue;
-      found.push(message);
-      size += rowBytes(message);
+    const first = laneOf(id);
+    for (const start of this.#starts) {
+      if (start < first || start >= until) continue;
+      this.#lanes.get(start)?.each(Math.max(id, start), (message) => {
+        if (found.length >= count || size >= bytes || message.id >= until) return false;
+        found.push(message);
+        size += rowBytes(message);
+        return true;
+      });
     }
     return found;
   }
 
+  get lanes(): readonly number[] {
+    return this.#starts;
+  }
+
   remove({ id }: SpooledMessage): void {
-    const at = id - this.#firstId;
-    const message = this.#messages[at];
+    const message = this.#lanes.get(laneOf(id))?.remove(id);
     if (!message) return;
-    this.#messages[at] = undefined;
     this.#bytes -= rowBytes(message);
     this.#length -= 1;
-    this.#moveHead();
   }
 
   flush(): boolean {
@@ -86,23 +95,33 @@ export class MemorySpool implements Spool {
 
   close(): void {}
 
+  #lane(start: number): MemoryLane {
+    const known = this.#lanes.get(start);
+    if (known) return known;
+    const lane = new MemoryLane(start);
+    this.#lanes.set(start, lane);
+    this.#starts = withLane(this.#starts, start);
+    return lane;
+  }
+
   #makeRoom(): void {
     let dropped = 0;
     while (this.#bytes > this.#limits.maxBytes && this.#length > 1) {
-      const oldest = this.#messages[this.#head];
-      if (!oldest) break;
-      this.remove(oldest);
+      const least = this.#leastImportant();
+      if (!least) break;
+      this.remove(least);
       dropped += 1;
     }
     if (dropped > 0) this.listener.onDropped(dropped);
   }
 
-  #moveHead(): void {
-    while (this.#head < this.#messages.length && !this.#messages[this.#head]) this.#head += 1;
-    if (this.#head <= SLACK || this.#head * 2 <= this.#messages.length) return;
-    this.#messages = this.#messages.slice(this.#head);
-    this.#firstId += this.#head;
-    this.#head = 0;
+  /** The oldest of the lowest priority. */
+  #leastImportant(): SpooledMessage | undefined {
+    for (let at = this.#starts.length - 1; at >= 0; at--) {
+      const oldest = this.#lanes.get(this.#starts[at] as number)?.oldest;
+      if (oldest) return oldest;
+    }
+    return undefined;
   }
 }
 

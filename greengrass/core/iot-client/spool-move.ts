@@ -1,3 +1,4 @@
+import { priorityOf } from './lanes.js';
 import type { Spool, SpooledMessage } from './spool.js';
 
 const COUNT = 256;
@@ -15,7 +16,8 @@ export function moveSpool(
     const read = from.after(0, COUNT, BYTES);
     if (read.length === 0) return moved;
     for (const message of read) {
-      const copy = to.push(message.topic, message.payload, message.expiresAt);
+      const { id, topic, payload, expiresAt, cameAt } = message;
+      const copy = to.push(topic, payload, expiresAt, priorityOf(id), cameAt);
       if (copy && watched.has(message.id)) moved.set(message.id, copy);
       from.remove(message);
     }

@@ -1,5 +1,5 @@
 /**
- * Sends what waits in the spool, oldest first, with several messages under way at a time; each is removed when its
+ * Sends what waits in the spool, higher priorities first and oldest first within one, with several messages under way at a time; each is removed when its
  * PUBACK has come. MQTT keeps the order on a connection; after a lost one everything without a PUBACK goes out again,
  * in the old order, so that of each topic the cloud sees the messages in order, some of them twice.
  *
@@ -9,15 +9,15 @@
  */
 import { backoffMs } from '../../lib/backoff.js';
 import type { Logger } from '../../lib/log.js';
+import { laneOf } from './lanes.js';
 import { PublishError } from './publish-error.js';
 import { RefusedTopics } from './refused-topics.js';
 import { rowBytes, type Spool, type SpooledMessage } from './spool.js';
+import { SpoolReader } from './spool-reader.js';
 
 /** Most messages under way. AWS IoT allows 100 without a PUBACK on a connection. */
 export const DEFAULT_WINDOW = 64;
 const MAX_BYTES_UNDER_WAY = 1024 * 1024;
-/** Messages read from the spool at once. */
-const READ_COUNT = 256;
 /** So many connections in a row end while the message alone is under way, then it is given up. */
 export const REFUSED_AFTER = 5;
 /** How long a new connection must hold by itself before a suspected message is sent. */
@@ -48,10 +48,7 @@ export class SpoolSender {
   readonly #maxWindow: number;
   readonly #refused = new RefusedTopics(() => Date.now());
   #spool: Spool | undefined;
-  /** Id of the last message that was read, and what was read but not sent. */
-  #cursor = 0;
-  #read: SpooledMessage[] = [];
-  #readAt = 0;
+  readonly #reader = new SpoolReader();
   #underWay = new Set<UnderWay>();
   #bytesUnderWay = 0;
   #window: number;
@@ -72,14 +69,14 @@ export class SpoolSender {
 
   start(spool: Spool): void {
     this.#spool = spool;
-    this.#rewind();
+    this.#reader.open(spool);
     this.send();
   }
 
   stop(): void {
     this.#spool = undefined;
     this.#wake();
-    this.#rewind();
+    this.#reader.open(undefined);
     this.#underWay = new Set();
     this.#bytesUnderWay = 0;
   }
@@ -92,13 +89,13 @@ export class SpoolSender {
   /** What waits has moved: `moved` gives the new message of an old id. What is under way stays so. */
   moveTo(spool: Spool, moved: ReadonlyMap<number, SpooledMessage>): void {
     this.#spool = spool;
-    this.#rewind();
+    this.#reader.open(spool);
     for (const each of this.#underWay) {
       const message = moved.get(each.message.id);
       if (this.#suspect?.id === each.message.id && message) this.#suspect.id = message.id;
       // Without a new one it had to give way; no spool has an id of 0.
       each.message = message ?? { ...each.message, id: 0 };
-      this.#cursor = Math.max(this.#cursor, each.message.id);
+      if (message) this.#reader.skip(laneOf(message.id), message.id);
     }
     this.send();
   }
@@ -116,12 +113,18 @@ export class SpoolSender {
     this.send();
   }
 
+  /** The spool has something new. */
+  ready(): void {
+    this.#reader.ready();
+    this.send();
+  }
+
   /** Sends what may be sent now. Costs nothing while the cloud is away. */
   send(): void {
     const { connection } = this.#options;
     let dropped = 0;
     while (this.#spool && connection.connected && !this.#pause && this.#hasRoom()) {
-      const message = this.#next();
+      const message = this.#reader.next();
       if (!message) return;
       const { topic, expiresAt } = message;
       const isExpired = expiresAt !== undefined && Date.now() >= expiresAt;
@@ -136,11 +139,13 @@ export class SpoolSender {
       }
       if (this.#refused.has(topic)) {
         if (this.#underWay.size > 0) {
-          this.#readAt -= 1;
+          this.#reader.putBack();
           return;
         }
         this.#suspect = { id: message.id, cuts: REFUSED_AFTER - 1 };
       }
+      // What is suspected would have come before: it is not there any more.
+      else if (this.#suspect && message.id > this.#suspect.id) this.#suspect = undefined;
       this.#publish(message);
     }
   }
@@ -148,17 +153,6 @@ export class SpoolSender {
   #hasRoom(): boolean {
     const window = this.#suspect ? 1 : this.#window;
     return this.#underWay.size < window && this.#bytesUnderWay < MAX_BYTES_UNDER_WAY;
-  }
-
-  #next(): SpooledMessage | undefined {
-    if (this.#readAt >= this.#read.length) {
-      this.#read = this.#spool?.after(this.#cursor, READ_COUNT, MAX_BYTES_UNDER_WAY) ?? [];
-      this.#readAt = 0;
-      this.#cursor = this.#read.at(-1)?.id ?? this.#cursor;
-    }
-    const message = this.#read[this.#readAt];
-    if (message) this.#readAt += 1;
-    return message;
   }
 
   #publish(message: SpooledMessage): void {
@@ -177,7 +171,7 @@ export class SpoolSender {
     this.#bytesUnderWay -= rowBytes(message);
     this.#spool?.remove(message);
     this.#attempt = 0;
-    this.#suspect = undefined;
+    if (this.#suspect && message.id >= this.#suspect.id) this.#suspect = undefined;
     this.#refused.delete(message.topic);
     if (this.#window < this.#maxWindow) this.#window += 1;
     this.send();
@@ -192,7 +186,7 @@ export class SpoolSender {
     this.#underWay = new Set();
     this.#bytesUnderWay = 0;
     this.#window = 1;
-    this.#rewind();
+    this.#reader.rewind();
     logger.error(
       { topic: oldest?.message.topic, errorString: error.message },
       'Cloud messaging error: Error occurred while trying to publish a message.',
@@ -217,12 +211,6 @@ export class SpoolSender {
       'Message was dropped: the cloud cuts the connection whenever it is sent. Does the policy of the core allow ' +
         'iot:Publish on this topic? Further messages of the topic are dropped too until the pause is over.',
     );
-  }
-
-  #rewind(): void {
-    this.#cursor = 0;
-    this.#read = [];
-    this.#readAt = 0;
   }
 
   #sleep(ms: number): void {

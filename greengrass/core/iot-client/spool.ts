@@ -2,10 +2,12 @@
 
 /** A message that waits for the cloud. */
 export interface SpooledMessage {
-  /** Grows with every message; never used twice in one spool. */
+  /** Its place: by priority, then as it came (`lanes.ts`). Never used twice in one spool. */
   readonly id: number;
   readonly topic: string;
   readonly payload: Buffer;
+  /** When it was pushed; ms since 1970. */
+  readonly cameAt: number;
   /** Not to be sent from then on (extension; ms since 1970). */
   readonly expiresAt?: number;
 }
@@ -19,17 +21,28 @@ export interface SpoolLimits {
   readonly full: FullPolicy;
 }
 
-/** A bounded FIFO of messages. Nothing in it throws because of a full disk: it keeps what it can in memory, and says so. */
+/**
+ * A bounded queue of messages: higher priorities first, each in the order in which it came. Where it is full the oldest of
+ * the lowest priority give way. Nothing in it throws because of a full disk: it keeps what it can in memory, and says so.
+ */
 export interface Spool {
   /** Appends. Undefined: refused, because it is full (keepOldest) or because it can't be stored at present. */
-  push(topic: string, payload: Buffer, expiresAt?: number): SpooledMessage | undefined;
+  push(
+    topic: string,
+    payload: Buffer,
+    expiresAt?: number,
+    priority?: number,
+    cameAt?: number,
+  ): SpooledMessage | undefined;
   /** False where `push` would refuse a row of so many bytes. */
   hasRoom(bytes: number): boolean;
   /**
-   * The messages behind `id` that may be sent, oldest first: at most `count`, and no more once `bytes` are reached
-   * (but one at least). 0 begins at the head. What was removed, and what is not stored yet, is left out.
+   * The messages behind `id` and before `until` that may be sent, by place: at most `count`, and no more once `bytes` are
+   * reached (but one at least). 0 begins at the head. What was removed, and what is not stored yet, is left out.
    */
-  after(id: number, count: number, bytes: number): SpooledMessage[];
+  after(id: number, count: number, bytes: number, until?: number): SpooledMessage[];
+  /** Beginnings of the lanes that held something since the spool was opened, highest priority first. */
+  readonly lanes: readonly number[];
   /** The cloud has it. Does nothing where the message had to give way in the meantime. */
   remove(message: SpooledMessage): void;
   /** Stores now what is not stored yet; false where that fails. True: all is as safe as this spool makes it. */
@@ -45,7 +58,7 @@ export interface Spool {
 export interface SpoolListener {
   /** There is something new that may be sent. */
   onReady(): void;
-  /** So many of the oldest messages had to give way. */
+  /** So many messages had to give way. */
   onDropped(count: number): void;
   /** Storing fails (told once), or works again: undefined. What waits meanwhile is kept in memory, within the bound. */
   onTrouble(error: Error | undefined): void;

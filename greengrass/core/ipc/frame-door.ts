@@ -19,6 +19,7 @@ type Desk = Pick<WorkDesk, 'nextWork' | 'undelivered' | 'complete' | 'post' | 'r
 
 export class FrameDoor {
   readonly #gone = new AbortController();
+  #replies: Buffer[] = [];
 
   /** Serves until the stream ends. */
   constructor(
@@ -79,12 +80,20 @@ export class FrameDoor {
   #post({ flag, sequence, a: arn, b: context, payload }: Frame): void {
     const type = flag === EVENT ? 'Event' : 'RequestResponse';
     const problem = contextProblem(context);
-    const outcome: PostOutcome =
+    const outcome: PostOutcome | Promise<PostOutcome> =
       problem === undefined
         ? this.desk.post(this.caller, arn, type, context, payload)
         : { kind: 'malformed', reason: problem };
-    if (outcome.kind === 'accepted')
-      this.#send({ kind: FROM_CORE.reply, flag: 200, sequence, a: outcome.invocationId });
+    if (outcome instanceof Promise)
+      outcome.then(
+        (known) => this.#posted(sequence, arn, known),
+        () => this.#refuse(sequence, 500, 'internal error'),
+      );
+    else this.#posted(sequence, arn, outcome);
+  }
+
+  #posted(sequence: number, arn: string, outcome: PostOutcome): void {
+    if (outcome.kind === 'accepted') this.#reply({ flag: 200, sequence, a: outcome.invocationId });
     else if (outcome.kind === 'malformed') this.#refuse(sequence, 400, outcome.reason);
     else if (outcome.kind === 'unknownFunction')
       this.#refuse(sequence, 404, `there is no function ${arn} in the group`);
@@ -98,11 +107,25 @@ export class FrameDoor {
       return;
     }
     const { functionError, payload } = await pending;
-    this.#send({ kind: FROM_CORE.reply, flag: 200, sequence, a: functionError, payload });
+    this.#reply({ flag: 200, sequence, a: functionError, payload });
   }
 
   #refuse(sequence: number, status: number, reason: string): void {
-    this.#send({ kind: FROM_CORE.reply, flag: status, sequence, b: reason });
+    this.#reply({ flag: status, sequence, b: reason });
+  }
+
+  /**
+   * At the end of the turn, behind what it sends to devices: the worker would wake up and take the processor that has their
+   * messages to carry.
+   */
+  #reply(frame: Omit<Parameters<typeof encodeFrame>[0], 'kind'>): void {
+    this.#replies.push(encodeFrame({ kind: FROM_CORE.reply, ...frame }));
+    if (this.#replies.length > 1) return;
+    setImmediate(() => {
+      const bytes = this.#replies.length === 1 ? (this.#replies[0] as Buffer) : Buffer.concat(this.#replies);
+      this.#replies = [];
+      if (this.stream.writable) this.stream.write(bytes);
+    });
   }
 
   /** False where nobody is there any more. */

@@ -1,11 +1,8 @@
-/** A request at the workers' door, taken apart; and the ways to answer it. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+/** A request at the workers' door, as the routes see it; and how they refuse one. */
+import { MAX_PAYLOAD_BYTES } from './http-body.js';
 import type { WorkResult } from './work-desk.js';
 
-/** AWS Lambda's limit of a payload. */
-export const MAX_PAYLOAD_BYTES = 6 * 1024 * 1024;
-/** A client that still writes when its connection breaks never reads why: so much of what is too large is let go by. */
-const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
+export { MAX_PAYLOAD_BYTES };
 
 /** A refused request: status and reason. */
 export class IpcRefusal extends Error {
@@ -18,26 +15,29 @@ export class IpcRefusal extends Error {
   }
 }
 
-/** Raw bytes whatever the content type says: Python's urllib calls them a form. */
-export function readPayload(request: IncomingMessage): Promise<Buffer> {
-  const announced = Number(request.headers['content-length'] ?? 0);
-  if (announced > MAX_DISCARDED_BYTES) return Promise.reject(tooLarge());
-  const chunks: Buffer[] = [];
-  let size = 0;
-  return new Promise((resolve, reject) => {
-    request.on('data', (chunk: Buffer) => {
-      size += chunk.length;
-      if (size > MAX_DISCARDED_BYTES) reject(tooLarge());
-      else if (size <= MAX_PAYLOAD_BYTES) chunks.push(chunk);
-      else chunks.length = 0;
-    });
-    request.on('end', () => {
-      if (size > MAX_PAYLOAD_BYTES) reject(tooLarge());
-      else resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks));
-    });
-    request.on('error', reject);
-    request.on('close', () => reject(new Error('the request was broken off')));
-  });
+export interface HttpCall {
+  readonly method: string;
+  /** Without the query, still encoded. */
+  readonly path: string;
+  /** Ports of both ends of the connection. */
+  readonly ports: { readonly client: number; readonly server: number };
+  /** `name` in lower case; empty where it is not there. */
+  header(name: string): string;
+  /**
+   * Raw bytes whatever the content type says: Python's urllib calls them a form. Not a byte of the body is kept before
+   * somebody asks. Rejects with an IpcRefusal (413) where they are too many, with another Error where the client broke off.
+   */
+  payload(): Promise<Buffer>;
+  /** Ends when the connection does. One signal serves all calls of a connection. */
+  readonly gone: AbortSignal;
+  readonly isAnswered: boolean;
+  /**
+   * Once for each call. Resolves when the answer is on its way, false where the peer was gone before. Where the body was not
+   * read to its end the connection ends with the answer.
+   */
+  answer(status: number, headers: Readonly<Record<string, string>>, body?: Buffer | string): Promise<boolean>;
+  /** Ends the connection without an answer. */
+  breakOff(): void;
 }
 
 /** What a worker gives back may be refused for its size only; the item is settled with that. */
@@ -47,30 +47,6 @@ export function resultTooLarge(): WorkResult {
   return { functionError: 'Unhandled', payload };
 }
 
-function tooLarge(): IpcRefusal {
+export function tooLarge(): IpcRefusal {
   return new IpcRefusal(413, `the payload is larger than ${MAX_PAYLOAD_BYTES} bytes`);
-}
-
-export function header(request: IncomingMessage, name: string): string {
-  const value = request.headers[name];
-  return typeof value === 'string' ? value : '';
-}
-
-/** Resolves when the answer is on its way, false where the peer was gone before. */
-export function answer(
-  response: ServerResponse,
-  status: number,
-  headers: Readonly<Record<string, string>>,
-  body: Buffer | string = '',
-): Promise<boolean> {
-  return new Promise((resolve) => {
-    if (response.destroyed || response.socket?.destroyed) {
-      resolve(false);
-      return;
-    }
-    response.once('finish', () => resolve(true));
-    response.once('close', () => resolve(response.writableFinished));
-    response.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(body) });
-    response.end(body);
-  });
 }

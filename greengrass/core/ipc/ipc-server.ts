@@ -2,20 +2,24 @@
  * The workers' door: plain HTTP on the loopback addresses, port `ggDaemonPort`. Every request but health names its worker
  * by token; behind the door a worker is its function and nothing else.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { CheckError } from '../../lib/check.js';
 import type { Logger } from '../../lib/log.js';
 import type { Component, Health } from '../component.js';
 import type { FunctionLogs } from '../logs/function-logs.js';
 import { handleHealth } from './health-api.js';
-import { answer, header, IpcRefusal } from './http-call.js';
+import { type HttpCall, IpcRefusal } from './http-call.js';
+import { HttpFault } from './http-head.js';
+import { HttpServer } from './http-server.js';
 import { handleLogs } from './log-api.js';
 import { WorkApi } from './work-api.js';
 import type { Caller, WorkDesk } from './work-desk.js';
 
 const API = '/2016-11-01/';
 const FUNCTION_PATH = /^\/2016-11-01\/functions\/([^/]+)(?:\/(work|initialized))?\/?$/;
+const LOGS_PATH = /^\/2016-11-01\/cloudwatch\/logs\/?$/;
+const CREDENTIALS_PATH = /^\/2016-11-01\/credentialprovider\/?$/;
+/** Of one worker at once, so that none can use up the connections of all. */
+const MAX_CALLS = 512;
 
 export interface IpcServerOptions {
   /** 0 picks a free port. */
@@ -40,7 +44,9 @@ export class IpcServer implements Component {
   readonly name = 'GGIPC';
   readonly #options: IpcServerOptions;
   readonly #workApi: WorkApi;
-  #servers: Server[] = [];
+  #servers: HttpServer[] = [];
+  /** Calls in progress of each worker. */
+  readonly #calls = new Map<string, number>();
 
   constructor(options: IpcServerOptions) {
     this.#options = options;
@@ -48,8 +54,7 @@ export class IpcServer implements Component {
   }
 
   get port(): number {
-    const address = this.#servers[0]?.address() as AddressInfo | null | undefined;
-    return address?.port ?? this.#options.port;
+    return this.#servers[0]?.port ?? this.#options.port;
   }
 
   /** Listens on 127.0.0.1, and on ::1 where the host has it: clients say `localhost`. */
@@ -58,7 +63,7 @@ export class IpcServer implements Component {
     const first = await this.#listen('127.0.0.1', this.#options.port);
     this.#servers.push(first);
     try {
-      this.#servers.push(await this.#listen('::1', (first.address() as AddressInfo).port));
+      this.#servers.push(await this.#listen('::1', first.port));
     } catch (error) {
       this.#options.logger.debug({ reason: (error as Error).message }, 'IPC does not listen on ::1.');
     }
@@ -68,13 +73,7 @@ export class IpcServer implements Component {
   async stop(): Promise<void> {
     const servers = this.#servers;
     this.#servers = [];
-    await Promise.all(
-      servers.map((server) => {
-        const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-        server.closeAllConnections();
-        return closed;
-      }),
-    );
+    await Promise.all(servers.map((server) => server.close()));
   }
 
   health(): Health {
@@ -83,105 +82,90 @@ export class IpcServer implements Component {
       : { healthy: false, reason: 'the IPC server does not listen' };
   }
 
-  #listen(host: string, port: number): Promise<Server> {
-    const server = createServer(
-      // Long polls stay open for as long as there is no work.
-      {
-        requestTimeout: 0,
-        headersTimeout: 15_000,
-        keepAliveTimeout: 75_000,
-        maxHeaderSize: 48 * 1024,
-        noDelay: true,
-      },
-      (request, response) => void this.#serve(request, response),
-    );
-    server.timeout = 0;
-    return new Promise((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(port, host, () => {
-        server.off('error', reject);
-        resolve(server);
-      });
-    });
+  async #listen(host: string, port: number): Promise<HttpServer> {
+    const server = new HttpServer({ handle: (call) => void this.#serve(call) });
+    await server.listen(port, host);
+    return server;
   }
 
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    response.on('error', () => response.destroy());
+  async #serve(call: HttpCall): Promise<void> {
     try {
-      await this.#route(request, response);
+      await this.#route(call);
     } catch (error) {
-      await this.#refuse(error as Error, request, response);
+      await this.#refuse(error as Error, call);
     }
   }
 
-  async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const path = (request.url ?? '').split('?')[0] as string;
+  async #route(request: HttpCall): Promise<void> {
+    const { path } = request;
     if (!path.startsWith(API)) throw new IpcRefusal(404, 'there is nothing here');
-    if (path === `${API}health/workers`) return handleHealth(this.#options.desk, request, response);
+    if (path === `${API}health/workers`) return handleHealth(this.#options.desk, request);
     const caller = this.#identify(request);
-    const match = FUNCTION_PATH.exec(path);
+    const calls = this.#calls.get(caller.workerId) ?? 0;
+    if (calls >= MAX_CALLS) throw new IpcRefusal(503, `more than ${MAX_CALLS} requests at once`);
+    this.#calls.set(caller.workerId, calls + 1);
+    try {
+      await this.#routeOf(caller, request);
+    } finally {
+      const rest = (this.#calls.get(caller.workerId) ?? 1) - 1;
+      if (rest > 0) this.#calls.set(caller.workerId, rest);
+      else this.#calls.delete(caller.workerId);
+    }
+  }
+
+  #routeOf(caller: Caller, request: HttpCall): Promise<void> {
+    const match = FUNCTION_PATH.exec(request.path);
     if (match) {
       const part = (match[2] ?? '') as '' | 'work' | 'initialized';
-      return this.#workApi.handle({
-        request,
-        response,
-        caller,
-        functionArn: decode(match[1] as string),
-        part,
-      });
+      return this.#workApi.handle({ request, caller, functionArn: decode(match[1] as string), part });
     }
-    if (/^\/2016-11-01\/cloudwatch\/logs\/?$/.test(path))
-      return handleLogs(this.#options.logs, caller, request, response);
-    if (/^\/2016-11-01\/credentialprovider\/?$/.test(path)) {
-      return this.#giveCredentials(request, response);
-    }
+    if (LOGS_PATH.test(request.path)) return handleLogs(this.#options.logs, caller, request);
+    if (CREDENTIALS_PATH.test(request.path)) return this.#giveCredentials(request);
     throw new IpcRefusal(404, 'there is nothing here');
   }
 
-  async #giveCredentials(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #giveCredentials(request: HttpCall): Promise<void> {
     if (request.method !== 'GET') throw new IpcRefusal(405, 'credentials are read with GET');
     const credentials = await this.#options.credentials();
     if ('refused' in credentials) throw new IpcRefusal(credentials.refused, credentials.reason);
     const headers = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' };
-    await answer(response, 200, headers, JSON.stringify(credentials));
+    await request.answer(200, headers, JSON.stringify(credentials));
   }
 
-  #identify(request: IncomingMessage): Caller {
-    const token = header(request, 'authorization');
+  #identify(request: HttpCall): Caller {
+    const token = request.header('authorization');
     const caller = token === '' ? undefined : this.#options.desk.identify(token);
     if (!caller) throw new IpcRefusal(401, 'the Authorization header names no worker of this core');
     return caller;
   }
 
-  async #refuse(error: Error, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const status = error instanceof IpcRefusal ? error.status : error instanceof CheckError ? 400 : 500;
-    if (status === 500 && !request.destroyed) {
-      this.#options.logger.error({ path: request.url, stack: error.stack }, 'IPC request failed.');
+  async #refuse(error: Error, request: HttpCall): Promise<void> {
+    const status = statusOf(error);
+    if (status === 500 && !request.gone.aborted) {
+      this.#options.logger.error({ path: request.path, stack: error.stack }, 'IPC request failed.');
     } else {
       this.#options.logger.debug(
-        { method: request.method, path: request.url, status, reason: error.message },
+        { method: request.method, path: request.path, status, reason: error.message },
         'IPC request refused.',
       );
     }
-    if (response.headersSent || response.destroyed) {
-      response.destroy();
+    if (request.isAnswered) {
+      request.breakOff();
       return;
     }
-    // A body that was not read to its end can't share its connection with a next request.
-    const close: Record<string, string> = request.complete ? {} : { Connection: 'close' };
     const text = status === 500 ? 'internal error' : error.message;
-    await answer(
-      response,
-      status,
-      { 'Content-Type': 'application/json', ...close },
-      JSON.stringify({ message: text }),
-    );
-    if (!request.complete) request.destroy();
+    await request.answer(status, { 'Content-Type': 'application/json' }, JSON.stringify({ message: text }));
   }
+}
+
+function statusOf(error: Error): number {
+  if (error instanceof IpcRefusal || error instanceof HttpFault) return error.status;
+  return error instanceof CheckError ? 400 : 500;
 }
 
 /** ARNs stand in the path raw or percent-encoded. */
 function decode(text: string): string {
+  if (!text.includes('%')) return text;
   try {
     return decodeURIComponent(text);
   } catch {

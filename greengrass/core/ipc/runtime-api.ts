@@ -3,10 +3,10 @@
  * worker, on a free port of 127.0.0.1. The API knows no token, so that who speaks is found out from the connection: what
  * is not held by one of the worker's own processes is cut off before any request of it is looked at.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
 import type { Logger } from '../../lib/log.js';
-import { answer, IpcRefusal, readPayload, resultTooLarge } from './http-call.js';
+import { type HttpCall, IpcRefusal, resultTooLarge } from './http-call.js';
+import { HttpFault } from './http-head.js';
+import { HttpServer } from './http-server.js';
 import type { Caller, WorkDesk, WorkItem } from './work-desk.js';
 
 const PATH = /^\/2018-06-01\/runtime\/(?:(init)\/error|invocation\/(?:(next)|([^/]+)\/(response|error)))$/;
@@ -23,54 +23,42 @@ export interface RuntimeApiOptions {
 
 export class RuntimeApi {
   readonly #options: RuntimeApiOptions;
-  readonly #server: Server;
-  /** Looked up once for each connection. */
-  readonly #admitted = new WeakMap<Socket, Promise<boolean>>();
+  readonly #server: HttpServer;
+  /** Looked up once for each connection, which its signal stands for. */
+  readonly #admitted = new WeakMap<AbortSignal, Promise<boolean>>();
 
   private constructor(options: RuntimeApiOptions) {
     this.#options = options;
-    this.#server = createServer(
-      { requestTimeout: 0, headersTimeout: 15_000, keepAliveTimeout: 75_000, noDelay: true },
-      (request, response) => void this.#serve(request, response),
-    );
-    this.#server.timeout = 0;
+    this.#server = new HttpServer({ handle: (call) => void this.#serve(call) });
   }
 
   /** Listens; `close` ends it. */
   static async open(options: RuntimeApiOptions): Promise<RuntimeApi> {
     const api = new RuntimeApi(options);
-    await new Promise<void>((resolve, reject) => {
-      api.#server.once('error', reject);
-      api.#server.listen(0, '127.0.0.1', resolve);
-    });
+    await api.#server.listen(0, '127.0.0.1');
     return api;
   }
 
   /** Value of AWS_LAMBDA_RUNTIME_API. */
   get address(): string {
-    return `127.0.0.1:${this.#port}`;
+    return `127.0.0.1:${this.#server.port}`;
   }
 
   close(): void {
-    this.#server.close();
-    this.#server.closeAllConnections();
+    void this.#server.close();
   }
 
-  get #port(): number {
-    return (this.#server.address() as AddressInfo | null)?.port ?? 0;
-  }
-
-  #isAdmitted(socket: Socket): Promise<boolean> {
-    const known = this.#admitted.get(socket);
+  #isAdmitted({ gone, ports }: HttpCall): Promise<boolean> {
+    const known = this.#admitted.get(gone);
     if (known) return known;
-    const admitted = this.#lookAt(socket);
-    this.#admitted.set(socket, admitted);
+    const admitted = this.#lookAt(ports);
+    this.#admitted.set(gone, admitted);
     return admitted;
   }
 
-  async #lookAt({ remotePort }: Socket): Promise<boolean> {
+  async #lookAt({ client, server }: HttpCall['ports']): Promise<boolean> {
     const { isOwnConnection, caller, logger } = this.#options;
-    if (remotePort !== undefined && (await isOwnConnection(remotePort, this.#port))) return true;
+    if (await isOwnConnection(client, server)) return true;
     logger.warn(
       { functionArn: caller.functionArn, workerId: caller.workerId },
       "A process that is not the worker's own was refused at its Runtime API.",
@@ -78,29 +66,25 @@ export class RuntimeApi {
     return false;
   }
 
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    response.on('error', () => response.destroy());
+  async #serve(call: HttpCall): Promise<void> {
     try {
-      if (!(await this.#isAdmitted(request.socket))) {
-        request.socket.destroy();
-        return;
-      }
-      await this.#route(request, response);
+      if (await this.#isAdmitted(call)) await this.#route(call);
+      else call.breakOff();
     } catch (error) {
-      await this.#refuse(error as Error, request, response);
+      await this.#refuse(error as Error, call);
     }
   }
 
-  async #route(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const [, init, next, invocationId, outcome] = PATH.exec((request.url ?? '').split('?')[0] ?? '') ?? [];
+  async #route(request: HttpCall): Promise<void> {
+    const [, init, next, invocationId, outcome] = PATH.exec(request.path) ?? [];
     if (next) {
       if (request.method !== 'GET') throw new IpcRefusal(405, 'work is asked for with GET');
-      return this.#next(response);
+      return this.#next(request);
     }
     if (!init && !outcome) throw new IpcRefusal(404, 'there is nothing here');
     if (request.method !== 'POST') throw new IpcRefusal(405, 'results are posted with POST');
     const { caller, desk } = this.#options;
-    const payload = await readPayload(request).catch((error: unknown) => {
+    const payload = await request.payload().catch((error: unknown) => {
       if (invocationId && isTooLarge(error)) desk.complete(caller, invocationId, resultTooLarge());
       throw error;
     });
@@ -112,43 +96,37 @@ export class RuntimeApi {
         throw new IpcRefusal(403, `this worker holds no work item ${invocationId}`);
       }
     }
-    await answer(response, 202, { 'Content-Type': 'application/json' }, '{"status":"OK"}');
+    await request.answer(202, { 'Content-Type': 'application/json' }, '{"status":"OK"}');
   }
 
   /** Blocks until there is work. */
-  async #next(response: ServerResponse): Promise<void> {
+  async #next(request: HttpCall): Promise<void> {
     const { caller, desk, timeoutMs } = this.#options;
-    const gone = new AbortController();
-    const onClose = () => gone.abort();
-    response.once('close', onClose);
-    const item = await desk.nextWork(caller, gone.signal);
+    const item = await desk.nextWork(caller, request.gone);
     if (!item) {
       // Taken over by a newer request, or the worker is being stopped.
-      response.destroy();
+      request.breakOff();
       return;
     }
-    response.off('close', onClose);
-    const delivered = await answer(response, 200, headersOf(item, caller, timeoutMs), item.payload);
+    const delivered = await request.answer(200, headersOf(item, caller, timeoutMs), item.payload);
     if (!delivered) desk.undelivered(caller, item.invocationId);
   }
 
-  async #refuse(error: Error, request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const status = error instanceof IpcRefusal ? error.status : 500;
+  async #refuse(error: Error, request: HttpCall): Promise<void> {
+    const status = error instanceof IpcRefusal || error instanceof HttpFault ? error.status : 500;
     const { logger, caller } = this.#options;
-    if (status === 500 && !request.destroyed) {
+    if (status === 500 && !request.gone.aborted) {
       logger.error({ functionArn: caller.functionArn, stack: error.stack }, 'Runtime API request failed.');
     }
-    if (response.headersSent || response.destroyed) {
-      response.destroy();
+    if (request.isAnswered) {
+      request.breakOff();
       return;
     }
     const body = {
       errorMessage: status === 500 ? 'internal error' : error.message,
       errorType: ERROR_TYPES[status] ?? 'InvalidRequest',
     };
-    const close: Record<string, string> = request.complete ? {} : { Connection: 'close' };
-    await answer(response, status, { 'Content-Type': 'application/json', ...close }, JSON.stringify(body));
-    if (!request.complete) request.destroy();
+    await request.answer(status, { 'Content-Type': 'application/json' }, JSON.stringify(body));
   }
 }
 

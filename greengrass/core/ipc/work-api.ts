@@ -2,9 +2,8 @@
  * Work items over HTTP, byte-compatible with what V1's runtimes and SDKs speak (runtimes/IPC.md): post work, get work,
  * post results, get results, initialisation.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import { checkJson, z } from '../../lib/check.js';
-import { answer, header, IpcRefusal, readPayload, resultTooLarge } from './http-call.js';
+import { type HttpCall, IpcRefusal, resultTooLarge } from './http-call.js';
 import type { Caller, FunctionError, InvocationType, WorkDesk } from './work-desk.js';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
@@ -15,8 +14,7 @@ const initialization = z.object({ Success: z.boolean(), Response: z.string().opt
 
 /** `functionArn`: decoded from the path. `part`: what stands behind it. */
 export interface WorkRequest {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly request: HttpCall;
   readonly caller: Caller;
   readonly functionArn: string;
   readonly part: '' | 'work' | 'initialized';
@@ -41,37 +39,34 @@ export class WorkApi {
     throw new IpcRefusal(405, `${request.method} is not possible here`);
   }
 
-  async #post({ request, response, caller, functionArn }: WorkRequest): Promise<void> {
-    const type = invocationType(header(request, 'x-amz-invocation-type'));
-    const context = header(request, 'x-amz-client-context');
+  async #post({ request, caller, functionArn }: WorkRequest): Promise<void> {
+    const type = invocationType(request.header('x-amz-invocation-type'));
+    const context = request.header('x-amz-client-context');
     const problem = contextProblem(context);
     if (problem !== undefined) throw new IpcRefusal(400, problem);
-    const payload = await readPayload(request);
-    const outcome = this.desk.post(caller, functionArn, type, context, payload);
+    const payload = await request.payload();
+    const posted = this.desk.post(caller, functionArn, type, context, payload);
+    const outcome = posted instanceof Promise ? await posted : posted;
     if (outcome.kind === 'malformed') throw new IpcRefusal(400, outcome.reason);
     if (outcome.kind === 'unknownFunction')
       throw new IpcRefusal(404, `there is no function ${functionArn} in the group`);
     if (outcome.kind === 'queueFull') throw new IpcRefusal(429, 'the work queue is full');
-    await answer(response, type === 'Event' ? 202 : 200, { 'X-Amz-InvocationId': outcome.invocationId });
+    await request.answer(type === 'Event' ? 202 : 200, { 'X-Amz-InvocationId': outcome.invocationId });
   }
 
   /** Blocks until there is work; there is no time limit on it. */
-  async #next({ response, caller }: WorkRequest): Promise<void> {
-    const gone = new AbortController();
-    const onClose = () => gone.abort();
-    response.once('close', onClose);
-    const item = await this.desk.nextWork(caller, gone.signal);
+  async #next({ request, caller }: WorkRequest): Promise<void> {
+    const item = await this.desk.nextWork(caller, request.gone);
     if (!item) return;
-    response.off('close', onClose);
     const headers = { 'X-Amz-InvocationId': item.invocationId, 'X-Amz-Client-Context': item.clientContext };
-    const delivered = await answer(response, 200, headers, item.payload);
+    const delivered = await request.answer(200, headers, item.payload);
     if (!delivered) this.desk.undelivered(caller, item.invocationId);
   }
 
-  async #complete({ request, response, caller }: WorkRequest): Promise<void> {
+  async #complete({ request, caller }: WorkRequest): Promise<void> {
     const invocationId = invocationIdOf(request);
-    const functionError: FunctionError = header(request, 'x-amz-function-error') === '' ? '' : 'Handled';
-    const payload = await readPayload(request).catch((error: unknown) => {
+    const functionError: FunctionError = request.header('x-amz-function-error') === '' ? '' : 'Handled';
+    const payload = await request.payload().catch((error: unknown) => {
       if (error instanceof IpcRefusal && error.status === 413)
         this.desk.complete(caller, invocationId, resultTooLarge());
       throw error;
@@ -79,28 +74,27 @@ export class WorkApi {
     if (!this.desk.complete(caller, invocationId, { functionError, payload })) {
       throw new IpcRefusal(404, `this worker holds no work item ${invocationId}`);
     }
-    await answer(response, 200, {});
+    await request.answer(200, {});
   }
 
-  async #result({ request, response, caller }: WorkRequest): Promise<void> {
+  async #result({ request, caller }: WorkRequest): Promise<void> {
     const invocationId = invocationIdOf(request);
     const pending = this.desk.result(caller, invocationId);
     if (!pending) throw new IpcRefusal(404, `this worker posted no work item ${invocationId} to wait for`);
     const { functionError, payload } = await pending;
     // The header is there on success too, and empty: SDKs since 1.5.0 fail where it is missing.
-    await answer(
-      response,
+    await request.answer(
       200,
       { 'X-Amz-Function-Error': functionError, 'X-Amz-InvocationId': invocationId },
       payload,
     );
   }
 
-  async #initialized({ request, response, caller }: WorkRequest): Promise<void> {
-    const text = (await readPayload(request)).toString('utf8');
+  async #initialized({ request, caller }: WorkRequest): Promise<void> {
+    const text = (await request.payload()).toString('utf8');
     const { Success, Response = '' } = checkJson(initialization, text, 'initialization result');
     this.desk.initialized(caller, Success, Response);
-    await answer(response, 200, {});
+    await request.answer(200, {});
   }
 }
 
@@ -116,8 +110,8 @@ function invocationType(value: string): InvocationType {
   throw new IpcRefusal(400, 'X-Amz-Invocation-Type must be RequestResponse or Event');
 }
 
-function invocationIdOf(request: IncomingMessage): string {
-  const id = header(request, 'x-amz-invocationid');
+function invocationIdOf(request: HttpCall): string {
+  const id = request.header('x-amz-invocationid');
   if (!UUID.test(id)) throw new IpcRefusal(400, 'X-Amz-InvocationId must be a UUID');
   return id;
 }

@@ -49,13 +49,14 @@ export interface WorkerStatus {
 export interface WorkDesk {
   /** Constant in time for tokens of equal length. */
   identify(token: string): Caller | undefined;
+  /** A promise where the answer has to wait for the disk. */
   post(
     caller: Caller,
     targetArn: string,
     type: InvocationType,
     clientContext: string,
     payload: Buffer,
-  ): PostOutcome;
+  ): PostOutcome | Promise<PostOutcome>;
   /** The next item for this worker; undefined where `signal` ended the wait. */
   nextWork(caller: Caller, signal: AbortSignal): Promise<WorkItem | undefined>;
   /** The item could not be handed over (the worker's connection broke): it goes back to the front of its queue. */

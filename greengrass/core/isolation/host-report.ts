@@ -46,14 +46,17 @@ type CanaryOptions = Omit<OciEngineOptions, 'engine' | 'rootfs' | 'seccompFilter
 };
 
 /** Runs canary containers. Never throws. */
-export async function probeHost(options: CanaryOptions): Promise<Probed> {
+export async function probeHost(
+  options: CanaryOptions,
+  kinds: readonly RootfsKind[] = ['overlay', 'bind'],
+): Promise<Probed> {
   const engine = findProgram('crun', 'runc');
   const version = detectCgroups();
   const reasons = missing(engine, version);
   const { cgroup } = options;
   if (!engine || !version || !cgroup || reasons.length > 0) return { report: { available: false, reasons } };
   const failures: string[] = [];
-  for (const rootfs of ['overlay', 'bind'] as const) {
+  for (const rootfs of kinds) {
     try {
       const seccompFilter = await runCanaries({ ...options, cgroup, engine, rootfs });
       return {

@@ -9,6 +9,7 @@ import { findProgram, type HostReport, probeHost } from './host-report.js';
 import { OciEngine } from './oci-engine.js';
 import { cgroupId } from './place.js';
 import { startPlain } from './plain-process.js';
+import type { RootfsKind } from './rootfs.js';
 import { checkSpec } from './spec-checks.js';
 import type { WorkerEngine, WorkerProcess, WorkerSpec } from './worker-process.js';
 
@@ -17,6 +18,8 @@ export interface IsolationOptions {
   readonly hiddenPaths: readonly string[];
   /** Folder of this core's own for bundles and engine state. */
   readonly stateFolder: string;
+  /** Kinds of root file systems to try, best first. Absent: all. */
+  readonly rootfs?: readonly RootfsKind[];
   readonly logger: Logger;
 }
 
@@ -52,8 +55,9 @@ export class Isolation implements WorkerEngine {
       this.#hostFiles.start();
       await this.#guard.start(this.#cgroup.folder);
     }
-    const options = { ...this.#options, cgroup: this.#cgroup, hostFiles: () => this.#hostFiles.mounts };
-    const { report, seccompFilter } = await probeHost(options);
+    const { rootfs: kinds, ...own } = this.#options;
+    const options = { ...own, cgroup: this.#cgroup, hostFiles: () => this.#hostFiles.mounts };
+    const { report, seccompFilter } = await probeHost(options, kinds);
     this.#report = report;
     const { available, engine, cgroup, rootfs, reasons } = report;
     if (available && engine && rootfs && this.#cgroup) {

@@ -9,7 +9,9 @@ import type { WorkerSpec } from './worker-process.js';
 
 /**
  * $1 empty, or the folder for an overlay of the host's root; then lists that end with "--": cgroup.procs files to enter,
- * mounts to drop from sight; the rest is the engine's command line.
+ * mounts to drop from sight, volumes (a descriptor of the source as it was looked at, its path, the place where the engine
+ * will look for it); the rest is the engine's command line. A volume is bound by its path, as a descriptor from another
+ * mount namespace can't be, and must then be what the descriptor holds.
  */
 const CONTAINER_SCRIPT = `
 fs=$1
@@ -17,6 +19,12 @@ shift
 while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done
 shift
 while [ "$1" != -- ]; do umount "$1" || exit 125; shift; done
+shift
+while [ "$1" != -- ]; do
+  mount --rbind "$2" "$3" || exit 125
+  [ "$3" -ef "/proc/self/fd/$1" ] || { echo "the volume $2 was changed while it was mounted" >&2; exit 125; }
+  shift 3
+done
 shift
 if [ -n "$fs" ]; then
   mount -t tmpfs -o mode=755,size=4m,nr_inodes=4k greengrass "$fs" || exit 125
@@ -40,6 +48,12 @@ export interface ContainerLaunch {
   readonly procsFiles: readonly string[];
   /** Hierarchies that the engine must not see. */
   readonly cgroupMounts: readonly string[];
+  /** Sources of volumes, by the descriptor that the process has, and where they are bound for the engine. */
+  readonly volumes: ReadonlyArray<{
+    readonly descriptor: number;
+    readonly source: string;
+    readonly place: string;
+  }>;
 }
 
 /** runc always handles control groups; it is left with none that holds a limit of ours. */
@@ -57,6 +71,8 @@ export function containerCommand(launch: ContainerLaunch): string[] {
     ...procsFiles,
     '--',
     ...cgroupMounts,
+    '--',
+    ...launch.volumes.flatMap(({ descriptor, source, place }) => [String(descriptor), source, place]),
     '--',
     ...[engine, '--root', stateFolder, '--log', `${folder}/engine.log`, '--log-format', 'json'],
     ...(isRunc(engine) ? [] : ['--cgroup-manager=disabled']),

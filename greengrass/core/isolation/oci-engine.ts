@@ -2,7 +2,7 @@
  * Workers in containers, through an OCI runtime (crun; runc is accepted). The engine runs as our child for as long as the
  * worker lives, so that its end is the worker's end; a folder for each worker holds bundle, pid file and engine log.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from '../../lib/log.js';
 import { start } from '../../lib/subprocess.js';
@@ -11,7 +11,7 @@ import { containerSpec, deviceRules, MAX_PROCESSES } from './container-spec.js';
 import { deviceNode } from './device-node.js';
 import { engineMessage } from './engine-log.js';
 import { containerCommand, isRunc } from './launch.js';
-import { bindRoot, namesOf, type RootfsKind, volumes } from './rootfs.js';
+import { bindRoot, type HeldVolume, namesOf, type RootfsKind, volumes } from './rootfs.js';
 import { type SeccompProfile, seccompProfile } from './seccomp.js';
 import { stdioOf, WorkerChild } from './worker-child.js';
 import type { Mount, WorkerProcess, WorkerSpec } from './worker-process.js';
@@ -69,17 +69,29 @@ export class OciEngine {
       rmSync(folder, { recursive: true, force: true });
       rmSync(this.stateOf(spec.workerId), { recursive: true, force: true });
     };
+    let held: readonly HeldVolume[] = [];
     try {
       mkdirSync(join(folder, 'fs'), { recursive: true, mode: 0o700 });
-      const config = this.#configOf(spec, folder, deviceNodes);
+      const hidden = this.#hidden();
+      const found = volumes(spec.mounts, hidden);
+      held = found.volumes;
+      const config = this.#configOf(spec, folder, deviceNodes, {
+        volumes: stage(held, folder),
+        hiddenPaths: [...hidden, ...found.masks],
+      });
       writeFileSync(join(folder, 'config.json'), JSON.stringify(config), { mode: 0o600 });
       group = cgroup.create(spec.workerId, {
         maxProcesses: MAX_PROCESSES,
         devices: deviceRules(deviceNodes),
         ...limitOf(spec),
       });
-      const [program, ...args] = this.#command(spec, folder, group);
-      const child = await start(program, args, { cwd: '/', env: {}, stdio: stdioOf(spec) });
+      const stdio = stdioOf(
+        spec,
+        held.map(({ fd }) => fd),
+      );
+      const firstHeld = stdio.length - held.length;
+      const [program, ...args] = this.#command(spec, folder, group, { held, firstHeld });
+      const child = await start(program, args, { cwd: '/', env: {}, stdio });
       const worker = new WorkerChild({
         child,
         cgroup: group,
@@ -97,27 +109,40 @@ export class OciEngine {
       throw error;
     } finally {
       startSeen();
+      for (const { fd } of held) closeSync(fd);
     }
   }
 
-  #configOf(spec: WorkerSpec, folder: string, deviceNodes: ReturnType<typeof deviceNode>[]): object {
-    const { engine, hiddenPaths, rootfs, cgroup, hostFiles } = this.#options;
-    const hidden = [...new Set(hiddenPaths.flatMap((path) => namesOf(path)))];
-    const { mounts, masks } = volumes(spec.mounts, hidden);
+  /** What no worker may see, under all names that it has at the moment. */
+  #hidden(): string[] {
+    return [...new Set(this.#options.hiddenPaths.flatMap((path) => namesOf(path)))];
+  }
+
+  #configOf(
+    spec: WorkerSpec,
+    folder: string,
+    deviceNodes: ReturnType<typeof deviceNode>[],
+    facts: { readonly volumes: readonly Mount[]; readonly hiddenPaths: readonly string[] },
+  ): object {
+    const { engine, rootfs, cgroup, hostFiles } = this.#options;
     const rootPath = join(folder, 'fs', 'root');
     return containerSpec(spec, {
       rootPath,
       rootBinds: rootfs === 'bind' ? bindRoot(rootPath) : [],
-      volumes: mounts,
+      ...facts,
       hostFiles: hostFiles(),
-      hiddenPaths: [...hidden, ...masks],
       deviceNodes,
       seccomp: this.#seccomp,
       ...(isRunc(engine) ? { cgroupsPath: `/greengrass-${cgroup.id}/${spec.workerId}/box` } : {}),
     });
   }
 
-  #command(spec: WorkerSpec, folder: string, group: WorkerCgroup): [string, ...string[]] {
+  #command(
+    spec: WorkerSpec,
+    folder: string,
+    group: WorkerCgroup,
+    { held, firstHeld }: { readonly held: readonly HeldVolume[]; readonly firstHeld: number },
+  ): [string, ...string[]] {
     const { engine, rootfs, stateFolder, cgroup } = this.#options;
     const isHybrid = cgroup.version === 'hybrid';
     return containerCommand({
@@ -129,6 +154,11 @@ export class OciEngine {
       descriptors: spec.hasDoor ? 5 : 4,
       procsFiles: group.procsFiles,
       cgroupMounts: isRunc(engine) ? cgroupMounts(['devices']) : isHybrid ? ['/sys/fs/cgroup/unified'] : [],
+      volumes: held.map(({ source }, index) => ({
+        descriptor: firstHeld + index,
+        source,
+        place: volumePlace(folder, index),
+      })),
     }) as [string, ...string[]];
   }
 
@@ -167,6 +197,22 @@ export class OciEngine {
       await new Promise((wake) => setTimeout(wake, POLL_MS));
     }
   }
+}
+
+/** Where the n-th volume of a worker is bound for the engine, in the worker's own mount namespace. */
+function volumePlace(folder: string, index: number): string {
+  return join(folder, 'volumes', String(index));
+}
+
+/** Makes the places, and answers the volumes as the engine will find them. */
+function stage(held: readonly HeldVolume[], folder: string): Mount[] {
+  if (held.length > 0) mkdirSync(join(folder, 'volumes'), { mode: 0o700 });
+  return held.map(({ destination, readOnly, isFolder }, index) => {
+    const source = volumePlace(folder, index);
+    if (isFolder) mkdirSync(source);
+    else writeFileSync(source, '');
+    return { source, destination, readOnly };
+  });
 }
 
 function limitOf({ memoryKb }: WorkerSpec): { memoryKb?: number } {

@@ -3,8 +3,11 @@
  * host's top folders bound read-only into a small root of its own. Also: where hidden folders show up in either.
  */
 import {
+  closeSync,
+  fstatSync,
   lstatSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -84,36 +87,62 @@ function parseMount(line: string): MountLine[] {
   return device && root && point ? [{ device, root, point }] : [];
 }
 
+/** A volume whose source is held open: what is mounted is what was looked at, whatever becomes of its name. */
+export interface HeldVolume extends Mount {
+  /** An O_PATH descriptor of the source; whoever asked for it closes it. */
+  readonly fd: number;
+  readonly isFolder: boolean;
+}
+
+/** Not in Node's constants; the same on every machine that we know. */
+const O_PATH = 0o10000000;
+
 /**
- * Volumes with the sources behind all links, as they are now: what a deployment has checked may have become a link since.
- * Throws where one lies in a hidden folder; answers what of hidden folders lies in volumes, as the container sees it.
+ * Volumes with the sources behind all links, as they are now: what a deployment has checked may have become a link since,
+ * and where a volume lies in another one, a function can change it at any moment. Throws where one lies in a hidden folder,
+ * with nothing left open; answers what of hidden folders lies in volumes, as the container sees it.
  */
 export function volumes(
   mounts: readonly Mount[],
   hidden: readonly string[],
-): { mounts: Mount[]; masks: string[] } {
-  const resolved = mounts.map((mount) => ({ ...mount, source: realSource(mount.source) }));
+): { volumes: HeldVolume[]; masks: string[] } {
+  const held: HeldVolume[] = [];
   const masks: string[] = [];
-  for (const { source, destination } of resolved) {
-    for (const folder of hidden) {
-      if (isWithin(source, folder)) {
-        throw new Error(
-          `the volume ${source} lies in ${folder}, which functions must not see: choose another folder`,
-        );
+  try {
+    for (const mount of mounts) {
+      const volume = hold(mount);
+      held.push(volume);
+      for (const folder of hidden) {
+        if (!mount.isOwn && isWithin(volume.source, folder)) {
+          throw new Error(
+            `the volume ${volume.source} lies in ${folder}, which functions must not see: choose another folder`,
+          );
+        }
+        if (isWithin(folder, volume.source))
+          masks.push(
+            join(volume.destination, folder.slice(volume.source === '/' ? 0 : volume.source.length)),
+          );
       }
-      if (isWithin(folder, source))
-        masks.push(join(destination, folder.slice(source === '/' ? 0 : source.length)));
     }
+  } catch (error) {
+    for (const { fd } of held) closeSync(fd);
+    throw error;
   }
-  return { mounts: resolved, masks };
+  return { volumes: held, masks };
 }
 
-function realSource(source: string): string {
+function hold(mount: Mount): HeldVolume {
   try {
-    return realpathSync(source);
+    const fd = openSync(mount.source, O_PATH);
+    return {
+      ...mount,
+      fd,
+      source: readlinkSync(`/proc/self/fd/${fd}`),
+      isFolder: fstatSync(fd).isDirectory(),
+    };
   } catch (error) {
     throw new Error(
-      `unable to start lambda container: the volume ${source} cannot be mounted: ${(error as Error).message}`,
+      `unable to start lambda container: the volume ${mount.source} cannot be mounted: ${(error as Error).message}`,
       { cause: error },
     );
   }

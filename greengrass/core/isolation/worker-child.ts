@@ -15,9 +15,12 @@ import {
 /** Standard input is an empty pipe: engines change the owner of what they are given, which must not be /dev/null. */
 const STDIO: readonly 'pipe'[] = ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe'];
 
-/** With one more for the door. */
-export function stdioOf({ hasDoor }: Pick<WorkerSpec, 'hasDoor'>): NonNullable<SpawnOptions['stdio']> {
-  return hasDoor ? [...STDIO, 'pipe'] : [...STDIO];
+/** With one more for the door; behind it what only the way to the worker needs. */
+export function stdioOf(
+  { hasDoor }: Pick<WorkerSpec, 'hasDoor'>,
+  held: readonly number[] = [],
+): NonNullable<SpawnOptions['stdio']> {
+  return [...STDIO, ...(hasDoor ? ['pipe' as const] : []), ...held];
 }
 
 /** How much a failed start may say. */

@@ -8,6 +8,8 @@ export interface Mount {
   /** Path that the function sees. */
   readonly destination: string;
   readonly readOnly: boolean;
+  /** The core's own (a model), and not a place that the group names: it may lie where functions must not look. */
+  readonly isOwn?: boolean;
 }
 
 export interface Device {

@@ -23,4 +23,6 @@ export interface DeployedFunction {
   readonly codeFolder: string;
   readonly mounts: readonly Mount[];
   readonly devices: readonly Device[];
+  /** Folder below which the function finds its models, where it has no container. */
+  readonly resourcePrefix?: string;
 }

@@ -20,6 +20,13 @@ const GRACE_MS = 3_000;
 /** Work in hand has so long to come to its end when the function is replaced or removed. */
 const DRAIN_MS = 10_000;
 
+/** How an execution failed, in the words of V1's telemetry. */
+export type FunctionFailure =
+  | 'LambdaTimeout'
+  | 'LambdaOutOfMemory'
+  | 'LambdaUngracefullyKilled'
+  | 'LambdaError';
+
 /** What a host needs of the daemon around it. */
 export interface HostContext {
   readonly engine: WorkerEngine;
@@ -38,6 +45,7 @@ export interface HostContext {
   /** Gives back what `specOf` opened for the worker. */
   readonly release: (worker: Worker) => void;
   readonly onWorkerGone: (worker: Worker) => void;
+  readonly onFailure: (functionArn: string, failure: FunctionFailure) => void;
 }
 
 export class FunctionHost {
@@ -213,11 +221,13 @@ export class FunctionHost {
         // What starts now would be in the way of nobody.
         if (this.#canBePrepared) this.#context.prepared.prepare(this.#preparing);
       },
-      onTimeout: (_worker, { invoker, invocationId }) =>
+      onTimeout: (_worker, { invoker, invocationId }) => {
+        this.#context.onFailure(arn, 'LambdaTimeout');
         this.#context.logger.error(
           { invoker, invocationId, funcArn: arn, workerId: worker.id },
           'Timing out work item.',
-        ),
+        );
+      },
       onExit: (_worker, exit) => this.#workerExited(worker, exit),
     });
     return worker;
@@ -262,7 +272,11 @@ export class FunctionHost {
   }
 
   #workerExited(worker: Worker, exit: WorkerExit): void {
-    const { logger } = this.#context;
+    const { logger, onFailure } = this.#context;
+    if (exit.outOfMemory) onFailure(this.deployed.arn, 'LambdaOutOfMemory');
+    else if (!this.#stopped && !worker.wasStopped && exit.code !== 0) {
+      onFailure(this.deployed.arn, 'LambdaUngracefullyKilled');
+    }
     const facts = {
       functionArn: this.deployed.arn,
       workerId: worker.id,

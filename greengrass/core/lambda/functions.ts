@@ -22,7 +22,7 @@ import type { FunctionLogs } from '../logs/function-logs.js';
 import type { Endpoint } from '../router/endpoint.js';
 import type { DeployedFunction } from './deployed-function.js';
 import { FunctionEndpoint } from './function-endpoint.js';
-import { FunctionHost, type HostContext } from './function-host.js';
+import { type FunctionFailure, FunctionHost, type HostContext } from './function-host.js';
 import { createInvocation } from './invocation.js';
 import { PostedResults } from './posted-results.js';
 import { PreparedWorkers } from './prepared-workers.js';
@@ -58,6 +58,8 @@ export interface FunctionsOptions {
   readonly interpreters?: InterpreterMap;
   /** Folder that holds `python/`, `nodejs/`, … */
   readonly runtimesFolder: string;
+  /** Told of each execution that failed, whoever's fault it was. */
+  readonly onFailure?: (functionArn: string, failure: FunctionFailure) => void;
   /** For tests: our runtimes speak HTTP like everybody else's. */
   readonly withoutFrames?: boolean;
   /** For tests: how long an on-demand worker may be idle. */
@@ -206,7 +208,7 @@ export class Functions implements Component, WorkDesk {
     type: InvocationType,
     clientContext: string,
     payload: Buffer,
-  ): PostOutcome {
+  ): PostOutcome | Promise<PostOutcome> {
     if (isSystemFunctionArn(targetArn))
       return this.#system.post(caller, targetArn, type, clientContext, payload);
     const host = this.#findHost(targetArn);
@@ -236,6 +238,7 @@ export class Functions implements Component, WorkDesk {
   complete(caller: Caller, invocationId: string, result: WorkResult): boolean {
     const invocation = this.#workerOf(caller)?.worker.done(invocationId);
     invocation?.settle(result);
+    if (result.functionError !== '') this.#options.onFailure?.(caller.functionArn, 'LambdaError');
     return invocation !== undefined;
   }
 
@@ -302,6 +305,7 @@ export class Functions implements Component, WorkDesk {
       onProcess: (worker, process) => this.#specs.attach(worker, process),
       admit: () => this.#admit(),
       startLimitMs: this.#options.startLimitMs ?? START_LIMIT_MS,
+      onFailure: (arn, failure) => this.#options.onFailure?.(arn, failure),
       onWorker: (host, worker) => {
         this.#idByToken.set(worker.tokenHash, worker.id);
         this.#workers.set(worker.id, { worker, host });

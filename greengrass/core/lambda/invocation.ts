@@ -1,6 +1,7 @@
 /** One work item on its way through the core: from who asked for it to its result. */
 import { randomUUID } from 'node:crypto';
 import type { InvocationType, WorkItem, WorkResult } from '../ipc/work-desk.js';
+import { remembered } from './remembered.js';
 
 export interface Invocation extends WorkItem {
   readonly type: InvocationType;
@@ -15,8 +16,12 @@ export function createInvocation(
   onResult: (result: WorkResult) => void = () => {},
 ): Invocation {
   let settled = false;
+  const { type, invoker, clientContext, payload } = parts;
   return {
-    ...parts,
+    type,
+    invoker,
+    clientContext,
+    payload,
     invocationId: randomUUID(),
     settle: (result) => {
       if (settled) return;
@@ -36,5 +41,9 @@ export function unhandled(
 
 /** Client context of a routed message: its topic, and nothing else (V1). */
 export function messageContext(topic: string): string {
-  return Buffer.from(JSON.stringify({ custom: { subject: topic } })).toString('base64');
+  return remembered(contexts, topic, () =>
+    Buffer.from(JSON.stringify({ custom: { subject: topic } })).toString('base64'),
+  );
 }
+
+const contexts = new Map<string, string>();

@@ -10,13 +10,14 @@ import { DeploymentError } from '../errors.js';
 import { isCustomRuntime } from './custom-runtime.js';
 import type { DeployedFunction } from './deployed-function.js';
 import { FOLDERS, findInterpreter, installed, javaPrograms, javaRelease } from './interpreters.js';
+import { foreignMachine } from './program-machine.js';
 
 export interface RuntimeCommand {
   /** Program and arguments as the worker sees them. */
   readonly argv: readonly string[];
   /** The runtime speaks frames with the core. */
   readonly hasDoor?: boolean;
-  /** Set where another interpreter than the named one serves. */
+  /** Set where another interpreter than the named one serves, or a program is for another machine. */
   readonly warning?: string;
 }
 
@@ -125,8 +126,8 @@ export function runtimeCommand(
 ): RuntimeCommand {
   const { runtime, handler, execArgs } = deployed;
   const paths = workerPaths(deployed, runtimesFolder);
-  if (runtime === EXECUTABLE_RUNTIME) return { argv: [program(deployed, handler, paths), ...execArgs] };
-  if (isCustomRuntime(runtime)) return { argv: [program(deployed, 'bootstrap', paths), ...execArgs] };
+  if (runtime === EXECUTABLE_RUNTIME) return ownProgram(deployed, handler, paths);
+  if (isCustomRuntime(runtime)) return ownProgram(deployed, 'bootstrap', paths);
   const language = LANGUAGES.find(({ pattern }) => pattern.test(runtime));
   if (!language)
     fail(deployed, `the runtime ${runtime} is not supported; supported are ${SUPPORTED.join(', ')}`);
@@ -169,6 +170,13 @@ function interpreterOf(
 function isSame(interpreter: string, runtime: string): boolean {
   if (basename(interpreter) === runtime) return true;
   return runtime.startsWith('java') && javaRelease(interpreter) === releaseOf(runtime);
+}
+
+function ownProgram(deployed: DeployedFunction, name: string, paths: WorkerPaths): RuntimeCommand {
+  const argv = [program(deployed, name, paths), ...deployed.execArgs];
+  const machine = foreignMachine(join(deployed.codeFolder, name));
+  if (machine === undefined) return { argv };
+  return { argv, warning: `${name} is a program for ${machine}, this device is ${process.arch}` };
 }
 
 /** A file of the function's own code, which must be there and executable. */

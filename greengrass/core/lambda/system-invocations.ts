@@ -7,6 +7,7 @@ import { MAX_MESSAGE_BYTES, parseShadowTopic, topicProblem } from '../../model/t
 import type { Caller, InvocationType, PostOutcome } from '../ipc/work-desk.js';
 import { createInvocation } from './invocation.js';
 import type { PostedResults } from './posted-results.js';
+import { remembered } from './remembered.js';
 import type { SystemServices } from './system-services.js';
 
 export class SystemInvocations {
@@ -21,7 +22,7 @@ export class SystemInvocations {
     type: InvocationType,
     clientContext: string,
     payload: Buffer,
-  ): PostOutcome {
+  ): PostOutcome | Promise<PostOutcome> {
     if (isSameSystemFunction(arn, SYSTEM_FUNCTIONS.router)) {
       return this.#publish(caller, type, clientContext, payload);
     }
@@ -38,7 +39,12 @@ export class SystemInvocations {
     return { kind: 'unknownFunction' };
   }
 
-  #publish(caller: Caller, type: InvocationType, clientContext: string, payload: Buffer): PostOutcome {
+  #publish(
+    caller: Caller,
+    type: InvocationType,
+    clientContext: string,
+    payload: Buffer,
+  ): PostOutcome | Promise<PostOutcome> {
     const { subject, queueFullPolicy } = customOf(clientContext);
     const problem = topicProblem(subject);
     if (problem) return { kind: 'malformed', reason: `topic "${subject.slice(0, 300)}": ${problem}` };
@@ -47,14 +53,20 @@ export class SystemInvocations {
       return { kind: 'malformed', reason };
     }
     const allOrError = queueFullPolicy === 'AllOrError';
-    if (!this.services.publish(caller.functionArn, subject, payload, allOrError))
-      return { kind: 'queueFull' };
+    const taken = this.services.publish(caller.functionArn, subject, payload, allOrError);
+    return typeof taken === 'boolean'
+      ? this.#published(caller, type, taken)
+      : taken.then((isTaken) => this.#published(caller, type, isTaken));
+  }
+
+  #published(caller: Caller, type: InvocationType, isTaken: boolean): PostOutcome {
+    if (!isTaken) return { kind: 'queueFull' };
     // SDKs before 1.3 wait for a result of publish; the others never ask for it.
     if (type === 'RequestResponse') return this.#answerLater(caller, Promise.resolve(Buffer.alloc(0)));
     const { invocationId } = createInvocation({
       type,
       clientContext: '',
-      payload,
+      payload: Buffer.alloc(0),
       invoker: caller.functionArn,
     });
     return { kind: 'accepted', invocationId };
@@ -79,8 +91,20 @@ export class SystemInvocations {
   }
 }
 
-/** `custom` of a client context, as far as the core reads it. Users can send any JSON here. */
-function customOf(clientContext: string): { subject: string; queueFullPolicy: string } {
+interface Custom {
+  readonly subject: string;
+  readonly queueFullPolicy: string;
+}
+
+const customs = new Map<string, Custom>();
+
+/** `custom` of a client context, as far as the core reads it. */
+function customOf(clientContext: string): Custom {
+  return remembered(customs, clientContext, () => readCustom(clientContext));
+}
+
+/** Users can send any JSON here. */
+function readCustom(clientContext: string): Custom {
   try {
     const context: unknown = JSON.parse(Buffer.from(clientContext, 'base64').toString('utf8'));
     const custom = (context as { custom?: { subject?: unknown; queueFullPolicy?: unknown } } | null)?.custom;

@@ -30,12 +30,14 @@ export class WorkBudget {
 }
 
 export class WorkQueue {
-  #items: Invocation[] = [];
+  #items: Array<Invocation | undefined> = [];
+  /** Where the first item is: taking it away must not move all the others. */
+  #first = 0;
 
   constructor(private readonly budget: WorkBudget) {}
 
   get length(): number {
-    return this.#items.length;
+    return this.#items.length - this.#first;
   }
 
   /** False where the budget is used up. */
@@ -48,19 +50,27 @@ export class WorkQueue {
   /** Back to the front: the item was taken but never reached a handler. Always possible. */
   unshift(invocation: Invocation): void {
     this.budget.take();
-    this.#items.unshift(invocation);
+    if (this.#first > 0) this.#items[--this.#first] = invocation;
+    else this.#items.unshift(invocation);
   }
 
   shift(): Invocation | undefined {
-    const item = this.#items.shift();
-    if (item) this.budget.give();
+    const item = this.#items[this.#first];
+    if (!item) return undefined;
+    this.#items[this.#first++] = undefined;
+    if (this.#first === this.#items.length || (this.#first >= 1024 && this.#first * 2 > this.#items.length)) {
+      this.#items = this.#items.slice(this.#first);
+      this.#first = 0;
+    }
+    this.budget.give();
     return item;
   }
 
   /** All of them, for another queue or to be refused. */
   drain(): Invocation[] {
-    const items = this.#items;
+    const items = this.#items.slice(this.#first) as Invocation[];
     this.#items = [];
+    this.#first = 0;
     this.budget.give(items.length);
     return items;
   }

@@ -58,7 +58,7 @@ export function workerEnvironment(
     AWS_REGION: facts.region,
     AWS_DEFAULT_REGION: facts.region,
     AWS_IOT_THING_NAME: facts.thingName,
-    AWS_GG_RESOURCE_PREFIX: inContainer ? '/' : `${paths.code}/`,
+    AWS_GG_RESOURCE_PREFIX: inContainer ? '/' : `${deployed.resourcePrefix ?? paths.code}/`,
     AWS_GG_HTTP_ENDPOINT: `${facts.ggHost}:${facts.ggHttpPort}`,
     AWS_GG_MQTT_ENDPOINT: `${facts.ggHost}:${facts.ggMqttPort}`,
     AWS_IOT_HTTP_ENDPOINT: `${facts.iotHost}:${facts.iotHttpPort}`,

@@ -1,135 +1,159 @@
 /**
  * One update of the core software, run from outside of the daemon: stop, switch, start, look, and back by itself where
- * the new version does not come up. With V1's `managedRespawn` the operator's scripts run around it.
+ * the new version does not come up. Each step is written down before it is made, so that after a power cut `recover`
+ * goes on with it. With V1's `managedRespawn` the operator's scripts run around it.
  */
-import { statSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Logger } from '../../lib/log.js';
-import { run } from '../../lib/subprocess.js';
+import { reachedStep } from '../../lib/named-steps.js';
+import { Greengrassd } from './greengrassd.js';
+import { OperatorScripts } from './operator-scripts.js';
 import { type SignedPackage, SoftwarePackages, UpdateRefused } from './software-packages.js';
+import { type Trial, type UpdateEnd, UpdateRecord } from './update-record.js';
 
-/** `greengrassd start` waits for the daemon by itself, for a little over a minute. */
-const COMMAND_TIMEOUT_MS = 120_000;
-const SCRIPT_TIMEOUT_MS = 300_000;
 /** A version on trial that was started so often without having been found healthy is given up. */
 const MAX_STARTS = 3;
-/** V1's names of the operator's scripts. */
-const BEFORE = 'ggc_pre_update.sh';
-const AFTER = 'ggc_post_update.sh';
+/** And the one before is started so often: it has run already. */
+const MAX_RETURNS = 3;
+/** The new version must stay up for so long. */
+const HEALTH_WINDOW_MS = 10_000;
+
+/** In the order in which an update passes them; tests kill the agent there. */
+export const UPDATE_STEPS = [
+  'update-installed',
+  'update-recorded',
+  'update-stopped',
+  'update-switched',
+  'update-counted',
+  'update-started',
+  'update-healthy',
+  'update-settled',
+] as const;
+/** Those of the way back. */
+export const RETURN_STEPS = [
+  'return-recorded',
+  'return-switched',
+  'return-stopped',
+  'return-started',
+] as const;
+type Step = (typeof UPDATE_STEPS)[number] | (typeof RETURN_STEPS)[number];
+const reached: (step: Step) => Promise<void> = reachedStep;
 
 export interface UpdateOptions {
   readonly root: string;
-  /** Key that packages must be signed with. */
+  /** Keys that packages must be signed with, one of them. */
   readonly publicKeyPem: string;
   /** V1's member of config.json: scripts of the operator in `<root>/usr/scripts` run around the update. */
   readonly managedRespawn: boolean;
   /** Options of greengrassd, such as `-i`. */
   readonly options?: readonly string[];
+  readonly healthWindowMs?: number;
   readonly logger: Logger;
 }
-
-/** How it ended; on failure the version before runs again. */
-export type UpdateEnd =
-  | { readonly status: 'SUCCEEDED'; readonly from: string; readonly to: string }
-  | { readonly status: 'FAILED'; readonly reason: string; readonly runs: string };
 
 export class SoftwareUpdate {
   readonly #options: UpdateOptions;
   readonly #packages: SoftwarePackages;
+  readonly #record: UpdateRecord;
+  readonly #scripts: OperatorScripts;
+  readonly #greengrassd: Greengrassd;
 
   constructor(options: UpdateOptions) {
+    const { root } = options;
     this.#options = options;
-    this.#packages = new SoftwarePackages(options.root);
+    this.#packages = new SoftwarePackages(root);
+    this.#record = new UpdateRecord(root);
+    this.#scripts = new OperatorScripts(root, 'ggc', options.managedRespawn);
+    this.#greengrassd = new Greengrassd(root, options.options ?? []);
   }
 
   /** Rejects with UpdateRefused where it has not begun and nothing has changed. */
-  async update(software: SignedPackage): Promise<UpdateEnd> {
+  async update(software: SignedPackage, jobId?: string): Promise<UpdateEnd> {
     const from = this.#packages.current;
+    if (software.version === from) throw new UpdateRefused(`version ${from} runs already`);
     await this.#packages.install(software, this.#options.publicKeyPem);
-    if (this.#options.managedRespawn) this.#checked(AFTER);
-    await this.#script(BEFORE);
-    await this.#greengrassd('stop');
-    this.#packages.begin(software.version);
-    return this.#try(from, software.version);
+    await reached('update-installed');
+    this.#scripts.check();
+    await this.#scripts.before();
+    const job = jobId === undefined ? {} : { jobId };
+    const trial = this.#record.keep({ ...job, from, to: software.version, starts: 0 });
+    await reached('update-recorded');
+    return this.#goOn(trial);
   }
 
-  /** At the boot of the device: an update that a power cut broke off is looked at once more, or undone. */
+  /** At the start of the agent: an update that a power cut broke off is gone on with, or undone. */
   async recover(): Promise<UpdateEnd | undefined> {
-    const trial = this.#packages.trial();
+    const trial = this.#record.trial;
     if (!trial) return undefined;
-    await this.#greengrassd('stop');
-    return this.#try(trial.from, trial.to);
+    this.#options.logger.warn({ ...trial }, 'An update was broken off; it is brought to its end.');
+    return trial.back === undefined ? this.#goOn(trial) : this.#goBack(trial, trial.back);
   }
 
-  async #try(from: string, to: string): Promise<UpdateEnd> {
-    const { logger } = this.#options;
-    if (this.#packages.countStart() <= MAX_STARTS) {
-      const { code, text } = await this.#greengrassd('start');
-      const refused = code === 0 ? await this.#refusal() : undefined;
-      if (refused !== undefined) {
-        await this.#greengrassd('stop');
-        return this.#back(from, refused);
-      }
-      if (code === 0) {
-        this.#packages.settle();
-        logger.info({ from, to }, 'Core software was updated.');
-        return { status: 'SUCCEEDED', from, to };
-      }
-      logger.error({ from, to, reason: text }, 'The new version of the core software did not start.');
-      await this.#greengrassd('stop');
-      return this.#back(from, `version ${to} did not start: ${text}`);
+  async #goOn(trial: Trial): Promise<UpdateEnd> {
+    const { from, to, starts } = trial;
+    await this.#greengrassd.stop();
+    await reached('update-stopped');
+    if (starts >= MAX_STARTS) {
+      return this.#goBack(trial, `version ${to} was started ${starts} times and never found healthy`);
     }
-    return this.#back(from, `version ${to} was started ${MAX_STARTS} times and never found healthy`);
+    try {
+      this.#packages.switchCore(to);
+    } catch (error) {
+      return this.#goBack(trial, (error as Error).message);
+    }
+    await reached('update-switched');
+    const counted = this.#record.keep({ ...trial, starts: starts + 1 });
+    await reached('update-counted');
+    const problem = await this.#problemOf(to);
+    if (problem !== undefined) return this.#goBack(counted, problem);
+    const end: UpdateEnd = { status: 'SUCCEEDED', from, to };
+    this.#record.finish(end);
+    this.#options.logger.info({ from, to }, 'Core software was updated.');
+    await reached('update-settled');
+    this.#packages.sweep(from);
+    return end;
   }
 
-  /** Why the operator's script does not want the new version, or undefined. */
-  async #refusal(): Promise<string | undefined> {
+  /** Starts the new version; answers why it can't stay, or undefined. */
+  async #problemOf(to: string): Promise<string | undefined> {
+    const started = await this.#greengrassd.start();
+    if (started.problem !== undefined) return `version ${to} did not start: ${started.problem}`;
+    await reached('update-started');
+    const windowMs = this.#options.healthWindowMs ?? HEALTH_WINDOW_MS;
+    const problem =
+      (await this.#greengrassd.problemWithin(windowMs)) ?? (await this.#greengrassd.agentProblem());
+    if (problem !== undefined) return `version ${to} did not stay: ${problem}`;
+    await reached('update-healthy');
     try {
-      await this.#script(AFTER);
+      await this.#scripts.after();
       return undefined;
     } catch (error) {
       return (error as Error).message;
     }
   }
 
-  async #back(from: string, reason: string): Promise<UpdateEnd> {
-    this.#packages.fallBack();
-    const { code, text } = await this.#greengrassd('start');
-    if (code !== 0)
-      this.#options.logger.error({ version: from, reason: text }, 'The version before did not start either.');
-    return { status: 'FAILED', reason, runs: from };
-  }
-
-  /** The command of the version that `ggc/core` leads to now. */
-  async #greengrassd(verb: 'start' | 'stop'): Promise<{ code: number; text: string }> {
-    const { root, options = [] } = this.#options;
-    const program = join(root, 'ggc', 'core', 'greengrassd');
-    try {
-      const { code, stdout, stderr } = await run(program, ['--root', root, ...options, verb], {
-        timeoutMs: COMMAND_TIMEOUT_MS,
-      });
-      return { code, text: `${stdout}${stderr}`.trim().slice(-500) };
-    } catch (error) {
-      return { code: 1, text: (error as Error).message };
+  async #goBack(trial: Trial, back: string): Promise<UpdateEnd> {
+    const { from, to } = trial;
+    const { logger } = this.#options;
+    logger.error({ from, to, reason: back }, 'The update failed; the version before comes back.');
+    this.#record.keep({ ...trial, back });
+    await reached('return-recorded');
+    this.#packages.switchCore(from);
+    await reached('return-switched');
+    // By the command of the version before: that of the new one may be what is broken.
+    await this.#greengrassd.stop();
+    await reached('return-stopped');
+    let left = MAX_RETURNS;
+    let started = await this.#greengrassd.start();
+    while (started.problem !== undefined && --left > 0) {
+      await this.#greengrassd.stop();
+      started = await this.#greengrassd.start();
     }
-  }
-
-  async #script(name: string): Promise<void> {
-    const { managedRespawn, root } = this.#options;
-    if (!managedRespawn) return;
-    const { code, stderr } = await run(this.#checked(name), [], { cwd: root, timeoutMs: SCRIPT_TIMEOUT_MS });
-    if (code !== 0) throw new UpdateRefused(`${name} ended with ${code}: ${stderr.trim().slice(-300)}`);
-  }
-
-  /** V1: the scripts must be there, root's, and nobody else's to run or to write. */
-  #checked(name: string): string {
-    const script = join(this.#options.root, 'usr', 'scripts', name);
-    const stat = statSync(script, { throwIfNoEntry: false });
-    if (!stat)
-      throw new UpdateRefused(`${script} is not there, but managedRespawn in config.json asks for it`);
-    if (stat.uid !== 0 || (stat.mode & 0o033) !== 0) {
-      throw new UpdateRefused(`${script} must be root's to run and to write alone: chown root, chmod 700`);
-    }
-    return script;
+    await reached('return-started');
+    if (started.problem !== undefined)
+      logger.error({ version: from, reason: started.problem }, 'The version before did not start either.');
+    const end: UpdateEnd = { status: 'FAILED', reason: back, runs: from };
+    this.#record.finish(end);
+    this.#packages.sweep(from);
+    return end;
   }
 }

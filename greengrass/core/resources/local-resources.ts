@@ -2,9 +2,10 @@
  * The local resources that a function is affiliated with: volumes and devices, as mounts, device nodes and groups for its
  * worker. Ordinary file permissions still decide; what they forbid fails the deployment with V1's text.
  */
-import { readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
+import { realpathSync, type Stats, statSync } from 'node:fs';
+import { gidOf } from '../../lib/unix-group.js';
 import type { ResourceAccessPolicy } from '../../model/function-config.js';
-import type { GroupResource, LocalResource } from '../../model/group.js';
+import { type GroupResource, isModelResource, type LocalResource } from '../../model/group.js';
 import { DeploymentError } from '../errors.js';
 import type { Device, Mount } from '../isolation/worker-process.js';
 
@@ -27,8 +28,8 @@ export function resolveLocalResources(
   for (const { ResourceId, Permission = 'ro' } of policies) {
     const resource = byId.get(ResourceId);
     if (!resource) throw inaccessible(`resource ${ResourceId} is not in the group`);
-    // Secrets are read from the secret manager by who has them: there is nothing to mount.
-    if (resource.Type === 'SECRETS_MANAGER_SECRET') continue;
+    // Secrets are read from the secret manager by who has them; models have a module of their own.
+    if (resource.Type === 'SECRETS_MANAGER_SECRET' || isModelResource(resource)) continue;
     const { path, stat } = source(resource);
     const gid = groupOf(resource, stat);
     if (gid !== undefined) gids.add(gid);
@@ -70,13 +71,8 @@ function groupOf({ Id, Data: { GroupOwnerSetting } }: LocalResource, stat: Stats
   if (GroupOwnerSetting?.AutoAddGroupOwner) return stat.gid;
   const name = GroupOwnerSetting?.GroupOwner;
   if (!name) return undefined;
-  if (/^\d+$/.test(name)) return Number(name);
-  const line = readFileSync('/etc/group', 'utf8')
-    .split('\n')
-    .find((text) => text.startsWith(`${name}:`));
-  const gid = Number(line?.split(':')[2]);
-  if (line === undefined || !Number.isInteger(gid))
-    throw inaccessible(`resource ${Id}: there is no group "${name}"`);
+  const gid = gidOf(name);
+  if (gid === undefined) throw inaccessible(`resource ${Id}: there is no group "${name}"`);
   return gid;
 }
 

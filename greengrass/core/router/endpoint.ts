@@ -16,6 +16,11 @@ export interface Delivery {
  * message (queue full, gone), which the router counts and the sender's queueFullPolicy may need to know.
  */
 export interface Endpoint {
+  /**
+   * True where `deliver` takes all that it needs of the message before it returns. Others get their payload in memory that
+   * stays: what a device has sent is in a buffer that is used again when the turn of the event loop is over.
+   */
+  readonly keepsNoMessage?: boolean;
   deliver(message: Message, target: string, delivery?: Delivery): boolean;
   /**
    * Makes durable what `deliver` took, all at once. Called at the end of a turn of the event loop, before anybody hears that
@@ -23,7 +28,7 @@ export interface Endpoint {
    */
   settle?(): boolean;
   /** True where `count` copies of the message, for targets of this endpoint, would be taken now. Absent: always. */
-  hasRoom?(message: Message, count: number): boolean;
+  hasRoom?(message: Message, count: number, delivery?: Delivery): boolean;
   /** Why it refused `message`, for somebody who traces it. */
   explain?(message: Message, target: string): string;
 }

@@ -3,7 +3,8 @@
  * its targets. Nothing is delivered without a subscription. Direct calls only: no JSON, no await, no events here.
  */
 import type { Logger } from '../../lib/log.js';
-import type { Endpoint } from './endpoint.js';
+import { Acceptance } from './acceptance.js';
+import type { Delivery, Endpoint } from './endpoint.js';
 import type { Message } from './message.js';
 import { Settling } from './settling.js';
 import { compileTable, type Route, type SubscriptionTable } from './subscription-table.js';
@@ -22,6 +23,7 @@ export interface RouteResult {
 interface Registered {
   readonly endpoint: Endpoint;
   readonly settling: Settling | undefined;
+  readonly keepsMessages: boolean;
 }
 
 const NO_SOURCES: ReadonlySet<string> = new Set();
@@ -42,6 +44,7 @@ export class Router {
   readonly #logger: Logger;
   /** Endpoints that have something to settle. */
   readonly #settling = new Map<Endpoint, Settling>();
+  readonly #acceptance = new Acceptance(() => this.#settle());
   readonly #followers = new Set<Follower>();
   /** Present while somebody follows. */
   #reader: TableReader | undefined;
@@ -52,13 +55,14 @@ export class Router {
 
   /** `key` is how subscriptions name the endpoint: an ARN, `cloud`, or `GGShadowService`. */
   register(key: string, endpoint: Endpoint): void {
+    const keepsMessages = endpoint.keepsNoMessage !== true;
     if (endpoint.settle === undefined) {
-      this.#endpoints.set(key, { endpoint, settling: undefined });
+      this.#endpoints.set(key, { endpoint, settling: undefined, keepsMessages });
       return;
     }
     const settling = this.#settling.get(endpoint) ?? new Settling(endpoint);
     this.#settling.set(endpoint, settling);
-    this.#endpoints.set(key, { endpoint, settling });
+    this.#endpoints.set(key, { endpoint, settling, keepsMessages });
   }
 
   unregister(key: string): void {
@@ -92,16 +96,20 @@ export class Router {
     return { matched: routes.length, refused };
   }
 
-  /** queueFullPolicy AllOrError: to all targets, or, where the queue of one of them is full, to none: false. */
-  routeToAllOrNone(message: Message): boolean {
-    const counts = new Map<Endpoint, number>();
-    for (const { target } of this.#table.routes(message.source, message.topic)) {
+  /**
+   * queueFullPolicy AllOrError: to all targets, or, where the queue of one of them is full, to none: false. Answered at the
+   * end of the turn: true means that what is kept on disk is there. False where that failed, though others may have it.
+   */
+  async routeToAllOrNone(message: Message): Promise<boolean> {
+    const wanted = new Map<Endpoint, { count: number; delivery: Delivery | undefined }>();
+    for (const { target, delivery } of this.#table.routes(message.source, message.topic)) {
       const endpoint = this.#endpoints.get(target)?.endpoint;
-      if (endpoint) counts.set(endpoint, (counts.get(endpoint) ?? 0) + 1);
+      if (endpoint) wanted.set(endpoint, { count: (wanted.get(endpoint)?.count ?? 0) + 1, delivery });
     }
-    for (const [endpoint, count] of counts) if (endpoint.hasRoom?.(message, count) === false) return false;
+    for (const [endpoint, { count, delivery }] of wanted)
+      if (endpoint.hasRoom?.(message, count, delivery) === false) return false;
     this.route(message);
-    return true;
+    return this.#acceptance.durable(message.source);
   }
 
   /**
@@ -109,6 +117,10 @@ export class Router {
    * them something (PUBACK) must not keep the promise.
    */
   settle(): ReadonlySet<string> {
+    return this.#acceptance.settle();
+  }
+
+  #settle(): ReadonlySet<string> {
     let failed: Set<string> | undefined;
     for (const settling of this.#settling.values()) {
       failed ??= new Set();
@@ -131,6 +143,8 @@ export class Router {
     const registered = this.#endpoints.get(target);
     if (registered !== undefined) {
       registered.settling?.note(message.source);
+      // Looking at it makes the copy.
+      if (registered.keepsMessages) void message.payload;
       if (registered.endpoint.deliver(message, target, delivery)) return true;
     }
     this.#logger.debug({ source: message.source, topic: message.topic, target }, 'Target refused message.');

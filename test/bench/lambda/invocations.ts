@@ -91,7 +91,8 @@ async function ours(language: Language, withoutFrames: boolean): Promise<number>
       { pinned: true, runtime: language === 'python' ? 'python3.11' : 'nodejs20.x', timeoutMs: 60_000 },
     );
     await bench.deploy(f);
-    const isOver = () => bench.entries.some(({ message }) => message.includes('the last'));
+    // Only what is new: a look at all of it again and again would be measured too.
+    const isOver = () => bench.entries.splice(0).some(({ message }) => message.includes('the last'));
     const all = async (count: number) => {
       bench.entries.length = 0;
       const start = performance.now();

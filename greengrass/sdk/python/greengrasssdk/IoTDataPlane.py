@@ -32,11 +32,11 @@ class Client(object):
 
     def publish(self, **kwargs):
         """
-        topic, payload (bytes or str), queueFullPolicy ('BestEffort', the default, or 'AllOrException': raise where one
+        topic (required), payload (bytes, str or a file; empty where there is none), queueFullPolicy ('BestEffort', the default, or 'AllOrException': raise where one
         of the targets can't take the message). Who gets it is decided by the subscriptions of the group.
         """
         topic = self._required('topic', **kwargs)
-        payload = self._required('payload', **kwargs)
+        payload = kwargs.get('payload', b'')
         policy = kwargs.get('queueFullPolicy', '')
         if policy not in _QUEUE_FULL_POLICIES:
             raise ValueError('queueFullPolicy must be one of BestEffort, AllOrException')

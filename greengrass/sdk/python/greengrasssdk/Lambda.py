@@ -24,7 +24,7 @@ class Client(object):
 
     def invoke(self, **kwargs):
         """
-        FunctionName (ARN, required), Qualifier, ClientContext (base64, bytes), Payload (bytes or str),
+        FunctionName (ARN, required), Qualifier, ClientContext (base64, bytes), Payload (bytes, str or a file),
         InvocationType (RequestResponse or Event).
 
         Answers `{'Payload', 'FunctionError'}`: the payload is a StreamingBody on success, the error's bytes where the
@@ -54,6 +54,8 @@ class Client(object):
         return context
 
     def _invoke_internal(self, function_arn, payload, client_context, invocation_type='RequestResponse'):
+        if hasattr(payload, 'read'):
+            payload = payload.read()
         try:
             invocation_id = self.ipc.post_work(function_arn, payload, client_context, invocation_type)
             if invocation_type == 'Event':

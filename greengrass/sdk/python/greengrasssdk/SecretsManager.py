@@ -19,10 +19,10 @@ class Client(object):
         """SecretId (name or ARN, required), VersionStage. Answers the secret as a dict."""
         if 'SecretId' not in kwargs:
             raise ValueError('Parameter "SecretId" is required.')
-        if 'VersionId' in kwargs:
-            raise NotImplementedError('VersionId is not supported; name a VersionStage.')
+        if kwargs.get('VersionId'):
+            raise SecretsManagerError('Query by VersionId is not yet supported')
         request = {'SecretId': kwargs['SecretId']}
-        if 'VersionStage' in kwargs:
+        if kwargs.get('VersionStage'):
             request['VersionStage'] = kwargs['VersionStage']
         answer = self.lambda_client._invoke_internal(
             SECRETS_MANAGER_FUNCTION_ARN, json.dumps(request).encode('utf-8'), b'')

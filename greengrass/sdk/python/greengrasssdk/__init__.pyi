@@ -1,0 +1,5 @@
+from .client import client as client
+from .stream import StreamingBody as StreamingBody
+
+__version__: str
+INTERFACE_VERSION: str
