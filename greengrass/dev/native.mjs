@@ -1,6 +1,7 @@
 // Builds what the core brings along in C and Java: the library of executables, the runtime of Java functions, the sockets
 // of the local MQTT server. Each only where its compiler is; who has none does without and is told so. Does nothing that is
-// done already.
+// done already. `CC=aarch64-linux-gnu-gcc node greengrass/dev/native.mjs` builds the library of executables for another
+// machine, to link functions against: greengrass/runtimes/executable/<machine>/.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
@@ -47,19 +48,34 @@ function onceFor(target, sources, build) {
   writeFileSync(stamp, wanted);
 }
 
-function buildC() {
+const COMPILER = process.env.CC || 'cc';
+/** What compilers call the machine that this runs on. */
+const MACHINE = { x64: 'x86_64', arm64: 'aarch64', arm: 'arm' }[process.arch] ?? process.arch;
+
+/** Where a compiler's library goes: beside the sources for this machine, in a folder of its own for another. */
+function placeOf(compiler, folder) {
+  const { stdout } = spawnSync(compiler, ['-dumpmachine'], { encoding: 'utf8' });
+  const [triple] = stdout.trim().split('-');
+  const machine = triple.startsWith('armv') ? 'arm' : triple;
+  return machine === MACHINE ? folder : join(folder, machine);
+}
+
+function buildC(compiler) {
   const name = 'libaws-greengrass-core-sdk-c.so';
   const folder = join(runtimes, 'executable');
-  const target = join(folder, name);
   const map = join(folder, 'src/symbols.map');
   const sources = filesIn(join(folder, 'src'), '.c');
   const headers = [...filesIn(join(folder, 'src'), '.h'), ...filesIn(join(sdk, 'c'), '.h'), map];
-  if (!has('cc', '--version'))
-    return 'executables that use the C SDK (no C compiler: apt-get install gcc libc6-dev)';
+  if (!has(compiler, '--version'))
+    return `executables that use the C SDK (no C compiler ${compiler}: apt-get install gcc libc6-dev)`;
+  const place = placeOf(compiler, folder);
+  const target = join(place, name);
+  mkdirSync(place, { recursive: true });
   onceFor(target, [...sources, ...headers], () => {
     console.log(`Building ${name}`);
     const flags = ['-std=c11', '-O2', '-fPIC', '-shared', '-pthread', `-I${join(sdk, 'c/include')}`];
-    must('cc', [...flags, `-Wl,-soname,${name}`, `-Wl,--version-script=${map}`, '-o', target, ...sources]);
+    const linked = [`-Wl,-soname,${name}`, `-Wl,--version-script=${map}`];
+    must(compiler, [...flags, ...linked, '-o', target, ...sources]);
   });
   return undefined;
 }
@@ -130,5 +146,5 @@ function buildLane() {
   return undefined;
 }
 
-const missing = [buildC(), buildJava(), buildLane()].filter((what) => what !== undefined);
+const missing = [buildC(COMPILER), buildJava(), buildLane()].filter((what) => what !== undefined);
 for (const what of missing) console.log(`Not built here: ${what}`);

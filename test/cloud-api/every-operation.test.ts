@@ -205,6 +205,10 @@ async function thingLife(call: Caller, ThingName: string, cloud: Cloud): Promise
   expect((await call('GetThingRuntimeConfiguration', { ThingName })).RuntimeConfiguration).toEqual({
     TelemetryConfiguration: { Telemetry: 'Off', ConfigurationSyncStatus: 'OutOfSync' },
   });
+  await cloud.store.software.put({
+    ...{ version: '1.0.0', operatingSystem: 'linux', architecture: 'armv7l', sha256: 'a'.repeat(64) },
+    ...{ size: 1, signature: 'c2ln', addedAt: now },
+  });
   const job = await call('CreateSoftwareUpdateJob', {
     S3UrlSignerRole: ROLE,
     SoftwareToUpdate: 'core',

@@ -1,5 +1,5 @@
 /** Software updates as jobs of AWS IoT, and the runtime configuration of cores. */
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import {
   CreateSoftwareUpdateJobCommand,
   type CreateSoftwareUpdateJobCommandInput,
@@ -9,15 +9,21 @@ import {
   UpdateThingRuntimeConfigurationCommand,
 } from '@aws-sdk/client-greengrass';
 import {
+  CancelJobCommand,
+  CancelJobExecutionCommand,
   CreateThingCommand,
+  DeleteJobCommand,
   DescribeJobCommand,
+  DescribeJobExecutionCommand,
   GetJobDocumentCommand,
   type IoTClient,
+  ListJobExecutionsForJobCommand,
+  ListJobExecutionsForThingCommand,
   ListJobsCommand,
 } from '@aws-sdk/client-iot';
 import { ApiServer } from '../../greengrass/cloud/api/api-server.js';
 import { CloudShadows } from '../../greengrass/cloud/iot/shadows.js';
-import { VERSION } from '../../greengrass/lib/package-root.js';
+import type { SoftwarePackage } from '../../greengrass/cloud/store/software.js';
 import { Cloud, refusalOf } from './harness.js';
 
 let cloud: Cloud;
@@ -27,12 +33,30 @@ beforeAll(async () => {
   cloud = await Cloud.start();
   greengrass = cloud.greengrass();
   iot = cloud.iot();
+  for (const architecture of ['x86_64', 'aarch64', 'armv7l', 'armv6l'])
+    await software(VERSION, { architecture });
+  for (const architecture of ['aarch64', 'armv7l']) {
+    await software(VERSION, { architecture, operatingSystem: 'openwrt' });
+  }
 });
 afterAll(async () => {
   greengrass.destroy();
   iot.destroy();
   await cloud.stop();
 });
+
+const VERSION = '1.11.7';
+
+/** A package that the operator has put in. */
+async function software(version: string, more: Partial<SoftwarePackage> = {}): Promise<SoftwarePackage> {
+  const made = {
+    ...{ version, operatingSystem: 'linux', architecture: 'x86_64', size: 7, signature: 'c2ln' },
+    ...{ sha256: createHash('sha256').update(version).digest('hex'), addedAt: new Date().toISOString() },
+    ...more,
+  };
+  await cloud.store.software.put(made);
+  return made;
+}
 
 async function thing(): Promise<{ name: string; arn: string }> {
   const name = `core-${randomUUID()}`;
@@ -83,7 +107,47 @@ describe('CreateSoftwareUpdateJob', () => {
       operatingSystem: 'ubuntu',
       architecture: 'x86_64',
       logLevel: 'DEBUG',
+      package: {
+        ...{
+          path: expect.stringMatching(`^/greengrass/jobs/${jobId}/software/[0-9a-f]{64}$`),
+          version: VERSION,
+        },
+        ...{ sha256: expect.stringMatching(/^[0-9a-f]{64}$/), size: 7, signature: 'c2ln' },
+      },
     });
+  });
+
+  it('brings the newest package that there is for the platform, and is refused where there is none', async () => {
+    const targets = [(await thing()).arn];
+    const versionFor = async (UpdateTargetsOperatingSystem: string) =>
+      (await update(targets, { UpdateTargetsOperatingSystem })).PlatformSoftwareVersion;
+    for (const version of ['1.9.0', '1.20.0-rc.1', '1.10.0', '1.20.0']) await software(version);
+    expect(await versionFor('ubuntu')).toBe('1.20.0');
+    await software('1.21.0', { operatingSystem: 'amazon_linux' });
+    expect([await versionFor('ubuntu'), await versionFor('amazon_linux')]).toEqual(['1.20.0', '1.21.0']);
+    for (const version of ['1.9.0', '1.20.0-rc.1', '1.10.0', '1.20.0']) {
+      const key = { version, operatingSystem: 'linux', architecture: 'x86_64' };
+      expect(await cloud.store.software.remove(key)).toBe(true);
+      expect(await cloud.store.software.remove(key)).toBe(false);
+    }
+    expect(await versionFor('ubuntu')).toBe(VERSION);
+    // The GNU C library's packages are none for OpenWrt.
+    await cloud.store.software.remove({
+      version: VERSION,
+      operatingSystem: 'openwrt',
+      architecture: 'aarch64',
+    });
+    const asked = update(targets, {
+      UpdateTargetsOperatingSystem: 'openwrt',
+      UpdateTargetsArchitecture: 'aarch64',
+    });
+    expect(await refusalOf(asked)).toEqual({
+      ...{ status: 400, type: 'BadRequestException' },
+      message: expect.stringContaining(
+        'There is no package of the core software for openwrt on aarch64 here',
+      ),
+    });
+    await software(VERSION, { operatingSystem: 'openwrt', architecture: 'aarch64' });
   });
 
   it('with the same client token is one job, with another one another', async () => {
@@ -193,6 +257,113 @@ describe('jobs', () => {
         message: 'Job none cannot be found.',
       });
     }
+  });
+});
+
+describe('what becomes of a job', () => {
+  const describe = async (jobId: string, thingName: string) =>
+    (await iot.send(new DescribeJobExecutionCommand({ jobId, thingName }))).execution;
+  const report = (name: string, jobId: string, status: string) =>
+    cloud.jobs.take(`$aws/things/${name}/jobs/${jobId}/update`, Buffer.from(JSON.stringify({ status })));
+
+  it('is seen by who watches it, thing by thing', async () => {
+    const things = [await thing(), await thing(), await thing()];
+    const names = things.map(({ name }) => name).sort();
+    const [first = '', second = ''] = names;
+    const { IotJobId: jobId = '' } = await update(things.map(({ arn }) => arn));
+    expect(await describe(jobId, first)).toMatchObject({
+      ...{ jobId, status: 'QUEUED', executionNumber: 1, versionNumber: 1, queuedAt: expect.any(Date) },
+      thingArn: expect.stringMatching(`thing/${first}$`),
+    });
+    await report(first, jobId, 'SUCCEEDED');
+    await report(second, jobId, 'FAILED');
+    const { job } = await iot.send(new DescribeJobCommand({ jobId }));
+    expect(job).toMatchObject({
+      status: 'IN_PROGRESS',
+      jobProcessDetails: {
+        ...{ numberOfQueuedThings: 1, numberOfSucceededThings: 1, numberOfFailedThings: 1 },
+        ...{ numberOfInProgressThings: 0, numberOfCanceledThings: 0 },
+      },
+    });
+    const listed: string[] = [];
+    for (let nextToken: string | undefined, isFirst = true; isFirst || nextToken; isFirst = false) {
+      const page = await iot.send(
+        new ListJobExecutionsForJobCommand({ jobId, maxResults: 2, ...(nextToken ? { nextToken } : {}) }),
+      );
+      for (const { thingArn, jobExecutionSummary } of page.executionSummaries ?? [])
+        listed.push(`${thingArn?.split('/')[1]} ${jobExecutionSummary?.status}`);
+      nextToken = page.nextToken;
+    }
+    expect(listed).toEqual([`${first} SUCCEEDED`, `${second} FAILED`, `${names[2]} QUEUED`]);
+    const ofThing = async (status?: 'QUEUED' | 'FAILED') =>
+      (
+        await iot.send(
+          new ListJobExecutionsForThingCommand({ thingName: second, ...(status ? { status } : {}) }),
+        )
+      ).executionSummaries?.map((one) => one.jobId);
+    expect([await ofThing(), await ofThing('FAILED'), await ofThing('QUEUED')]).toEqual([
+      [jobId],
+      [jobId],
+      [],
+    ]);
+    await report(names[2] ?? '', jobId, 'REJECTED');
+    expect((await iot.send(new DescribeJobCommand({ jobId }))).job).toMatchObject({
+      ...{ status: 'COMPLETED', completedAt: expect.any(Date) },
+    });
+    expect(await refusalOf(iot.send(new CancelJobCommand({ jobId })))).toMatchObject({
+      ...{ status: 400, type: 'InvalidRequestException' },
+    });
+  });
+
+  it('ends where it is called off, for one thing or for all, and is forgotten where it is deleted', async () => {
+    const things = [await thing(), await thing()];
+    const [busy = '', idle = ''] = things.map(({ name }) => name);
+    const { IotJobId: jobId = '' } = await update(things.map(({ arn }) => arn));
+    await report(busy, jobId, 'IN_PROGRESS');
+    const cancelOne = (more: object) =>
+      iot.send(new CancelJobExecutionCommand({ jobId, thingName: busy, ...more }));
+    expect((await refusalOf(cancelOne({}))).type).toBe('InvalidStateTransitionException');
+    expect((await refusalOf(cancelOne({ force: true, expectedVersion: 9 }))).type).toBe(
+      'VersionConflictException',
+    );
+    expect((await refusalOf(cancelOne({ thingName: 'none' }))).type).toBe('ResourceNotFoundException');
+    const comment = 'wrong version';
+    await iot.send(new CancelJobCommand({ jobId, comment, reasonCode: 'WRONG' }));
+    expect((await iot.send(new DescribeJobCommand({ jobId }))).job).toMatchObject({
+      ...{ status: 'CANCELED', comment, reasonCode: 'WRONG' },
+    });
+    expect([(await describe(jobId, busy))?.status, (await describe(jobId, idle))?.status]).toEqual([
+      ...['IN_PROGRESS', 'CANCELED'],
+    ]);
+    await cancelOne({ force: true, statusDetails: { why: 'late' } });
+    expect(await describe(jobId, busy)).toMatchObject({
+      ...{ status: 'CANCELED', statusDetails: { detailsMap: { why: 'late' } } },
+    });
+    await iot.send(new DeleteJobCommand({ jobId }));
+    for (const gone of [describe(jobId, idle), iot.send(new DescribeJobCommand({ jobId }))]) {
+      expect((await refusalOf(gone as Promise<unknown>)).type).toBe('ResourceNotFoundException');
+    }
+    const { IotJobId: running = '' } = await update([things[0]?.arn ?? '']);
+    expect((await refusalOf(iot.send(new DeleteJobCommand({ jobId: running })))).type).toBe(
+      'InvalidStateTransitionException',
+    );
+    await iot.send(new DeleteJobCommand({ jobId: running, force: true }));
+  });
+
+  it('is not said of what is not there', async () => {
+    const { name } = await thing();
+    expect((await refusalOf(describe('none', name))).message).toBe(
+      `Job none has no execution for thing ${name}.`,
+    );
+    expect((await refusalOf(iot.send(new ListJobExecutionsForJobCommand({ jobId: 'none' })))).status).toBe(
+      404,
+    );
+    expect(
+      (await refusalOf(iot.send(new ListJobExecutionsForThingCommand({ thingName: 'none' })))).status,
+    ).toBe(404);
+    const { IotJobId: jobId = '' } = await update([(await thing()).arn]);
+    const odd = iot.send(new ListJobExecutionsForJobCommand({ jobId, status: 'ODD' as 'QUEUED' }));
+    expect((await refusalOf(odd)).message).toContain('status: must be one of QUEUED');
   });
 });
 

@@ -1,5 +1,5 @@
 /** Deployments from the notice to the report. */
-import { readdirSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { DEPLOYMENT_STAGES } from '../../greengrass/model/deployment.js';
 import { waitFor } from '../support/wait-for.js';
@@ -67,6 +67,35 @@ describe('a deployment', () => {
     await bench.settle();
     expect(bench.steps).toHaveLength(length);
     expect(bench.cloud.asked).toBeGreaterThan(2);
+  });
+
+  it.each<[string, (place: string) => void]>([
+    ['its code is gone', (place) => rmSync(join(place, 'code'), { recursive: true })],
+    [
+      'its code lies as V1 had it, with no digest',
+      (place) => {
+        const code = join(place, 'code', sha256(ZIP));
+        rmSync(join(place, 'lambda', ARN));
+        renameSync(code, join(place, 'lambda', ARN));
+      },
+    ],
+  ])('is run again after a restart where %s', async (_what, harm) => {
+    bench.cloud.zips.set(sha256(ZIP), ZIP);
+    bench.cloud.deploy('d1', groupOf('1', [functionOf(ZIP)]));
+    await bench.endOf('d1');
+    await bench.settle();
+    await bench.agent.stop();
+    harm(join(bench.root, 'deployment'));
+    const { length } = bench.steps;
+    await bench.restart();
+    await waitFor(() => bench.steps.slice(length).includes('commit'), { what: 'it runs again' });
+    expect(bench.lines.map(({ msg }) => msg)).toContainEqual(expect.stringContaining('is not whole'));
+    expect(readdirSync(join(bench.root, 'deployment', 'code'))).toEqual([sha256(ZIP)]);
+    await bench.settle();
+    const after = bench.steps.length;
+    bench.cloud.connect();
+    await bench.settle();
+    expect(bench.steps).toHaveLength(after);
   });
 
   it('runs once, however often the notice is read meanwhile', async () => {

@@ -69,7 +69,7 @@ export class TwoClouds {
     const { api, region, accountId, accessKeyId, secretAccessKey } = this.aws;
     const file = {
       ...{ region, accountId, use: ['iot', 'lambda', 'secretsManager'] },
-      endpoints: { iot: api, iotData: api, lambda: api, secretsManager: api },
+      endpoints: { iot: api, iotData: api, lambda: api, secretsManager: api, s3: api, sageMaker: api },
       credentials: { accessKeyId, secretAccessKey },
       ...change,
     };

@@ -116,14 +116,14 @@ describeAsRoot.each<RootfsKind>(['overlay', 'bind'])('in a container whose root 
   });
 
   it('hides them also where a volume has them inside, and refuses a volume that lies in them', async () => {
-    const mounts = [at(folder, '/mnt/all')];
+    const mounts = [at(folder, '/mnt')];
     const { out } = await sh(
-      'cat /mnt/all/greengrass/certs/secret /mnt/all/keys/core.key; ls -A /mnt/all/greengrass; echo end',
+      'cat /mnt/greengrass/certs/secret /mnt/keys/core.key; ls -A /mnt/greengrass; echo end',
       { mounts, uid: 0, gid: 0 },
     );
     expect(out).toBe('end');
     for (const source of [root, join(root, 'certs'), key])
-      await expect(sh('true', { mounts: [at(source, '/mnt/x')] })).rejects.toThrow(
+      await expect(sh('true', { mounts: [at(source, '/mnt')] })).rejects.toThrow(
         /which functions must not see: choose another folder/,
       );
   });
@@ -135,10 +135,14 @@ describeAsRoot.each<RootfsKind>(['overlay', 'bind'])('in a container whose root 
       out: 'there',
       code: 0,
     });
-    const missing = sh('cat /nowhere/file', { mounts: [at(source, '/nowhere')] });
+    expect((await sh('cat /nowhere/file', { mounts: [at(source, '/nowhere')] })).out).toBe('there');
+    const missing = sh('cat /usr/nowhere/file', { mounts: [at(source, '/usr/nowhere')] });
     // The overlay can make the place; the host's own folders can't be written to.
     if (kind === 'overlay') expect((await missing).out).toBe('there');
-    else await expect(missing).rejects.toThrow(/unable to start lambda container: .*nowhere/);
+    else
+      await expect(missing).rejects.toThrow(/unable to start lambda container: \/usr\/nowhere is not there/);
+    expect(existsSync('/usr/nowhere')).toBe(false);
+    expect(existsSync('/nowhere')).toBe(false);
   });
 
   it('mounts a single file', async () => {

@@ -57,7 +57,7 @@ describeAsRoot('a core whose power is cut in an update', () => {
       expect(status).toBe('FAILED');
       expect(statusDetails?.detailsMap).toMatchObject({
         runs: before,
-        reason: expect.stringContaining('did not start'),
+        reason: expect.stringContaining('did not stay'),
       });
       await expectRuns(before);
     },
@@ -72,7 +72,6 @@ describeAsRoot('a core whose power is cut in an update', () => {
       lab.at('update-started', 'hold');
       await waitFor(() => existsSync(join(lab.steps, 'update-started')), { timeoutMs: 40_000 });
       await lab.powerCut();
-      if (cut === 2) lab.at('update-started', undefined);
       lab.at('update-started', undefined);
       await lab.boot();
     }

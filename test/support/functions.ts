@@ -52,6 +52,20 @@ export function arnOf(name: string, version = 1): string {
 }
 
 /** `parent` other than /tmp: containers have a /tmp of their own, where nothing has to be hidden. */
+/** What workers are told of the core. */
+export const CORE_FACTS = {
+  region: 'us-east-1',
+  thingName: 'test-core',
+  iotHost: 'localhost',
+  iotMqttPort: 8883,
+  iotHttpPort: 8443,
+  ggHost: 'localhost',
+  ggHttpPort: 8443,
+  ggMqttPort: 8883,
+  keepAliveS: 600,
+  mqttMaxConnectionRetryIntervalS: 60,
+};
+
 export async function startFunctions(
   options: Partial<FunctionsOptions> = {},
   parent = tmpdir(),
@@ -101,18 +115,7 @@ export async function startFunctions(
     logs,
     logger,
     services,
-    facts: {
-      region: 'us-east-1',
-      thingName: 'test-core',
-      iotHost: 'localhost',
-      iotMqttPort: 8883,
-      iotHttpPort: 8443,
-      ggHost: 'localhost',
-      ggHttpPort: 8443,
-      ggMqttPort: 8883,
-      keepAliveS: 600,
-      mqttMaxConnectionRetryIntervalS: 60,
-    },
+    facts: CORE_FACTS,
     maxWorkItemCount: 1024,
     maxConcurrentLimit: 25,
     lruSize: 25,

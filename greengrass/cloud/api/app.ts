@@ -23,6 +23,8 @@ import { dataOperations } from './iot-data.js';
 import { jobOperations } from './iot-jobs.js';
 import { policyOperations } from './iot-policies.js';
 import { policyVersionOperations } from './iot-policy-versions.js';
+import { thingGroupOperations } from './iot-thing-groups.js';
+import { thingTypeOperations } from './iot-thing-types.js';
 import { thingOperations } from './iot-things.js';
 import { aliasOperations } from './lambda-aliases.js';
 import { codeOperation } from './lambda-code.js';
@@ -30,8 +32,9 @@ import { functionOperations } from './lambda-functions.js';
 import { Call, type Operation, Reply } from './operation.js';
 import { roleOperations } from './roles.js';
 import { runtimeConfigurationOperations } from './runtime-configuration.js';
+import { objectOperations } from './s3.js';
 import { secretOperations } from './secrets-manager.js';
-import { serviceOf } from './services.js';
+import { isForS3, serviceOf } from './services.js';
 import { softwareUpdateOperations } from './software-updates.js';
 import { stsOperation } from './sts.js';
 import { tagOperations } from './tags.js';
@@ -56,6 +59,8 @@ export function operations(context: ApiContext, { deployments, bulk }: Parts): O
     ...runtimeConfigurationOperations(context),
     ...softwareUpdateOperations(context),
     ...thingOperations(context),
+    ...thingTypeOperations(context),
+    ...thingGroupOperations(context),
     ...certificateOperations(context),
     ...policyOperations(context),
     ...policyVersionOperations(context),
@@ -65,6 +70,7 @@ export function operations(context: ApiContext, { deployments, bulk }: Parts): O
     ...aliasOperations(context),
     codeOperation(context),
     ...secretOperations(context),
+    ...objectOperations(context),
     stsOperation(context),
   ];
 }
@@ -101,10 +107,12 @@ export function createApp(context: ApiContext, parts: Parts): express.Express {
   return app;
 }
 
-/** Operations on the path `/` are told apart by X-Amz-Target. */
-function isMeant({ path, target }: Operation): express.RequestHandler {
-  return (request, _response, next) =>
-    next(path !== '/' || request.get('x-amz-target') === target ? undefined : 'route');
+/** Operations on the path `/` are told apart by X-Amz-Target, those of S3 by the signature. */
+function isMeant({ path, target, isS3 = false }: Operation): express.RequestHandler {
+  return (request, _response, next) => {
+    const isTarget = path !== '/' || request.get('x-amz-target') === target;
+    next(isTarget && isS3 === isForS3(request) ? undefined : 'route');
+  };
 }
 
 /** In a hybrid installation some services are AWS's own; their operations here say so. */
@@ -168,11 +176,16 @@ async function handle(
   });
 }
 
-function sendReply(response: Response, { contentType, body, lengthBytes }: Reply): void {
-  response.set('content-type', contentType);
+function sendReply(response: Response, { contentType, body, lengthBytes, headers }: Reply): void {
+  response.set('content-type', contentType).set(headers);
   if (lengthBytes !== undefined) response.set('content-length', String(lengthBytes));
   if (typeof body === 'string' || body instanceof Uint8Array) {
     response.end(body);
+    return;
+  }
+  if (response.req.method === 'HEAD') {
+    if ('destroy' in body && typeof body.destroy === 'function') body.destroy();
+    response.end();
     return;
   }
   // The head is out: a broken file or a client that has gone can only end the connection.

@@ -45,6 +45,11 @@ export const API_ERRORS = {
   // Secrets Manager
   InvalidParameterException: 400,
   ResourceExistsException: 400,
+  // S3
+  NoSuchKey: 404,
+  PreconditionFailed: 412,
+  InvalidRequest: 400,
+  NotImplemented: 501,
   // STS
   InvalidAction: 400,
 } as const satisfies Record<string, number>;

@@ -9,6 +9,11 @@ export function thingNameOf(call: Call): string {
   return named(call.param('thingName'), 'thingName', /^[a-zA-Z0-9:_-]{1,128}$/);
 }
 
+/** The name of a thing, a thing type or a thing group. */
+export function registryName(name: string, member: string): string {
+  return named(name, member, /^[a-zA-Z0-9:_-]{1,128}$/);
+}
+
 export function policyNameOf(call: Call): string {
   return named(call.param('policyName'), 'policyName', /^[\w+=,.@-]{1,128}$/);
 }

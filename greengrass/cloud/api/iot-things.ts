@@ -2,11 +2,12 @@
 import { randomUUID } from 'node:crypto';
 import { z } from '../../lib/check.js';
 import { certificateArn, thingArn } from '../../model/arn.js';
-import type { Thing } from '../store/store.js';
+import type { Thing, ThingFilter } from '../store/store.js';
 import { ConflictError } from '../store/store.js';
 import type { ApiContext } from './context.js';
 import { refusal } from './errors.js';
 import { certificateIdOfPrincipal, nextPage, thingNameOf } from './iot-names.js';
+import { checkThingType } from './iot-thing-types.js';
 import type { Call, Operation } from './operation.js';
 import { IOT_PAGES, page, pageOf } from './paging.js';
 
@@ -17,13 +18,16 @@ const attributes = z
   )
   .refine((map) => Object.keys(map).length <= 50, 'at most 50 attributes');
 
-const payload = z.object({ attributes: attributes.optional(), merge: z.boolean().optional() });
+export const attributePayload = z.object({
+  attributes: attributes.optional(),
+  merge: z.boolean().optional(),
+});
 const creation = z.object({
   thingTypeName: z
     .string()
     .regex(/^[a-zA-Z0-9:_-]{1,128}$/)
     .optional(),
-  attributePayload: payload.optional(),
+  attributePayload: attributePayload.optional(),
 });
 const update = creation.extend({
   expectedVersion: z.number().int().optional(),
@@ -77,13 +81,14 @@ class Things {
   /** The same thing again is no error; one of the same name with other attributes is. */
   async create(call: Call): Promise<object> {
     const thingName = thingNameOf(call);
-    const { thingTypeName, attributePayload } = call.json(creation);
+    const { thingTypeName, attributePayload: given } = call.json(creation);
     const { region, accountId, store } = this.#context;
+    if (thingTypeName !== undefined) await checkThingType(this.#context, thingTypeName);
     const thing: Thing = {
       thingName,
       thingId: randomUUID(),
       thingArn: thingArn(region, accountId, thingName),
-      attributes: attributePayload?.attributes ?? {},
+      attributes: given?.attributes ?? {},
       ...(thingTypeName === undefined ? {} : { thingTypeName }),
       version: 1,
       createdAt: new Date().toISOString(),
@@ -111,16 +116,15 @@ class Things {
     const body = call.json(update);
     const thing = await this.#find(call);
     checkVersion(thing, body.expectedVersion);
-    const { thingTypeName = thing.thingTypeName, attributePayload } = body;
-    const given = attributePayload?.attributes;
-    // An empty value removes the attribute when attributes are merged.
-    const merged = attributePayload?.merge ? { ...thing.attributes, ...given } : (given ?? thing.attributes);
-    const kept = Object.entries(merged).filter(([, value]) => value !== '');
+    const { thingTypeName = thing.thingTypeName } = body;
+    if (thingTypeName !== undefined && thingTypeName !== thing.thingTypeName) {
+      await checkThingType(this.#context, thingTypeName);
+    }
     await this.#context.store.things.update({
       thingName: thing.thingName,
       thingId: thing.thingId,
       thingArn: thing.thingArn,
-      attributes: Object.fromEntries(kept),
+      attributes: mergeAttributes(thing.attributes, body.attributePayload),
       ...(thingTypeName === undefined || body.removeThingType ? {} : { thingTypeName }),
       version: thing.version + 1,
       createdAt: thing.createdAt,
@@ -147,10 +151,11 @@ class Things {
   }
 
   async list(call: Call): Promise<object> {
+    const filter = filterOf(call);
     const { items, next } = await page(call, {
-      scope: 'things',
+      scope: `things ${JSON.stringify(filter)}`,
       names: IOT_PAGES,
-      fetch: (limit, after) => this.#context.store.things.list(limit, after),
+      fetch: (limit, after) => this.#context.store.things.list(limit, after, filter),
       keyOf: ({ thingName }) => thingName,
     });
     return {
@@ -208,6 +213,31 @@ class Things {
     if (!thing) throw refusal('ResourceNotFoundException', `Thing ${thingName} does not exist`);
     return thing;
   }
+}
+
+/** AWS IoT's merging: an empty value removes the attribute; without `merge` what is given takes the place of all. */
+export function mergeAttributes(
+  before: Readonly<Record<string, string>>,
+  given: z.output<typeof attributePayload> | undefined,
+): Record<string, string> {
+  const merged = given?.merge ? { ...before, ...given.attributes } : (given?.attributes ?? before);
+  return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== ''));
+}
+
+function filterOf(call: Call): ThingFilter {
+  const thingTypeName = call.query('thingTypeName');
+  const name = call.query('attributeName');
+  const value = call.query('attributeValue');
+  if (name === undefined && value !== undefined) {
+    throw refusal('InvalidRequestException', 'attributeValue needs an attributeName');
+  }
+  const isPrefix = call.query('usePrefixAttributeValue') === 'true';
+  return {
+    ...(thingTypeName === undefined ? {} : { thingTypeName }),
+    ...(name === undefined
+      ? {}
+      : { attribute: { name, isPrefix, ...(value === undefined ? {} : { value }) } }),
+  };
 }
 
 function identify({ thingName, thingArn: arn, thingId }: Thing): object {

@@ -5,42 +5,19 @@
 import { open, readFile, realpath, stat } from 'node:fs/promises';
 import { basename, join, sep } from 'node:path';
 import { Readable } from 'node:stream';
-import { type FoundObject, ObjectError, type ObjectSource } from '../store/object-source.js';
+import {
+  type FoundObject,
+  ObjectError,
+  type ObjectName,
+  type ObjectSource,
+  parseObjectUri,
+} from '../store/object-source.js';
 
-export { ObjectError } from '../store/object-source.js';
-
-const BUCKET = '[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]';
-const FORMS = [
-  // s3://BUCKET/KEY
-  new RegExp(`^s3://(?<bucket>${BUCKET})/(?<key>.+)$`),
-  // https://BUCKET.s3.REGION.amazonaws.com/KEY, with a hyphen before the region, or without one
-  new RegExp(`^https://(?<bucket>${BUCKET})\\.s3(?:[.-][a-z0-9-]+)?\\.amazonaws\\.com(?:\\.cn)?/(?<key>.+)$`),
-  // https://s3.REGION.amazonaws.com/BUCKET/KEY
-  new RegExp(`^https://s3(?:[.-][a-z0-9-]+)?\\.amazonaws\\.com(?:\\.cn)?/(?<bucket>${BUCKET})/(?<key>.+)$`),
-];
-
-export interface ObjectName {
-  readonly bucket: string;
-  readonly key: string;
-}
-
-/** Bucket and key in an address of S3; undefined where it is none. */
-export function parseObjectUri(uri: string): ObjectName | undefined {
-  for (const form of FORMS) {
-    const { bucket, key } = form.exec(uri)?.groups ?? {};
-    if (bucket === undefined || key === undefined) continue;
-    try {
-      return { bucket, key: uri.startsWith('s3:') ? key : decodeURIComponent(key) };
-    } catch {
-      return undefined;
-    }
-  }
-  return undefined;
-}
+export { ObjectError, parseObjectUri } from '../store/object-source.js';
 
 /** True where the path has no part that leads elsewhere in a folder. */
-function isPlainKey(key: string): boolean {
-  return !key.includes('\0') && !key.split('/').some((part) => part === '.' || part === '..');
+export function isPlainKey(key: string): boolean {
+  return !key.includes('\0') && !key.split('/').some((part) => part === '' || part === '.' || part === '..');
 }
 
 export class ObjectFolder implements ObjectSource {
@@ -56,13 +33,13 @@ export class ObjectFolder implements ObjectSource {
     });
   }
 
-  async find(uri: string): Promise<FoundObject> {
+  async find(uri: string): Promise<FoundObject & { readonly modifiedAt: Date }> {
     const { path, ...found } = await this.#locate(uri);
     return { ...found, open: async () => openUnchanged(path, found.version, uri) };
   }
 
   /** The file behind the address, which must lie in the folder also where links lead. */
-  async #locate(uri: string): Promise<{ path: string } & Omit<FoundObject, 'open'>> {
+  async #locate(uri: string): Promise<{ path: string; modifiedAt: Date } & Omit<FoundObject, 'open'>> {
     const name = parseObjectUri(uri);
     if (!name) throw new ObjectError(`${uri} is not the address of an object in S3`);
     const path = this.pathOf(name);
@@ -78,6 +55,7 @@ export class ObjectFolder implements ObjectSource {
       path: real,
       sizeBytes: Number(facts.size),
       version: versionOf(facts),
+      modifiedAt: facts.mtime,
       fileName: basename(name.key),
     };
   }

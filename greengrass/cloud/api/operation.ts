@@ -18,6 +18,8 @@ export interface Operation {
   readonly isForGroupRoles?: boolean;
   /** True where a POST changes nothing, and so is not written down in the audit log. */
   readonly isReading?: boolean;
+  /** True for S3, whose paths may be anybody's: the name in the signature tells. */
+  readonly isS3?: boolean;
   /** True where no signature is asked for, because the path itself holds a proof. */
   readonly isPublic?: boolean;
   /** Answers the JSON body, a Reply, or nothing (an empty body). */
@@ -30,6 +32,7 @@ export class Reply {
     readonly contentType: string,
     readonly body: Uint8Array | string | NodeJS.ReadableStream,
     readonly lengthBytes?: number,
+    readonly headers: Readonly<Record<string, string>> = {},
   ) {}
 }
 

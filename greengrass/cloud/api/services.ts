@@ -91,6 +91,24 @@ const SECRETS_MANAGER: Service = {
   renderError: (type, message) => JSON.stringify({ __type: type, Message: message, message }),
 };
 
+/** Objects of one piece; larger ones are copied into the folder. */
+const S3: Service = {
+  name: 's3',
+  signingNames: ['s3'],
+  bodyLimitBytes: 100 * MB,
+  badRequest: 'InvalidRequest',
+  contentType: 'application/xml',
+  renderError: (type, message, requestId) =>
+    `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${escapeXml(type ?? 'InvalidRequest')}</Code><Message>${escapeXml(
+      message,
+    )}</Message><RequestId>${requestId}</RequestId></Error>`,
+};
+
+/** S3 has all paths: only its signature tells its requests from those of others. */
+export function isForS3(request: { get(header: string): string | undefined }): boolean {
+  return /^AWS4-HMAC-SHA256 .*Credential=[^,\s]+\/s3\/aws4_request/.test(request.get('authorization') ?? '');
+}
+
 const SHADOW_PATH = /^(\/things\/[^/]+\/shadow|\/api\/things\/shadow\/ListNamedShadowsForThing\/[^/]+)\/?$/;
 
 /**
@@ -102,6 +120,7 @@ export function serviceOf(request: {
   get(header: string): string | undefined;
 }): Service {
   const { path } = request;
+  if (isForS3(request)) return S3;
   if (path.startsWith('/greengrass/') || path.startsWith('/tags/')) return GREENGRASS;
   if (path.startsWith('/2015-03-31/') || path.startsWith('/lambda-code/')) return LAMBDA;
   if (path.startsWith('/topics/') || SHADOW_PATH.test(path)) return IOT_DATA;

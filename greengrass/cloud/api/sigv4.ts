@@ -1,7 +1,7 @@
 /**
  * AWS Signature Version 4, seen from the server: reads the signature of a request (Authorization header, or presigned
- * query) and computes what it must be. Pure. Canonical form as for every service but S3: each segment of the path is
- * encoded once more as it was sent.
+ * query) and computes what it must be. Pure. Canonical form: each segment of the path is encoded once more as it was
+ * sent; S3 takes the path as it is, and may leave the body out of the signature.
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { refusal } from './errors.js';
@@ -60,8 +60,9 @@ export function verifySignature(
   signature: Signature,
   secretAccessKey: string,
 ): void {
-  const digest = sha256(body);
   const declared = headerOf(request, 'x-amz-content-sha256');
+  const isUnsigned = signature.service === 's3' && declared === 'UNSIGNED-PAYLOAD';
+  const digest = isUnsigned ? declared : sha256(body);
   const expected = Buffer.from(signatureOf(request, digest, signature, secretAccessKey), 'hex');
   const given = Buffer.from(signature.signature, 'hex');
   const isSame = given.length === expected.length && timingSafeEqual(given, expected);
@@ -94,7 +95,7 @@ function canonicalRequest(request: SignedRequest, digest: string, signature: Sig
   const headers = signature.signedHeaders.map((name) => `${name}:${headerOf(request, name) ?? ''}\n`);
   return [
     request.method,
-    path.split('/').map(encode).join('/'),
+    signature.service === 's3' ? path : path.split('/').map(encode).join('/'),
     query.join('&'),
     headers.join(''),
     signature.signedHeaders.join(';'),

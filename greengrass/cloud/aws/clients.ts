@@ -8,6 +8,7 @@ import { LambdaClient } from '@aws-sdk/client-lambda';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import type { AwsConfig } from './config.js';
 import { AwsError, type AwsServiceName, callAws } from './service-calls.js';
+import type { AwsIdentity } from './signed-fetch.js';
 
 // The versions we pin run on Node.js 20; the clients' advice to upgrade is not for operators.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
@@ -64,6 +65,12 @@ export class AwsClients {
       throw error;
     });
     return this.#data;
+  }
+
+  /** The credentials of the moment, for services that no client here speaks to. */
+  async identity(): Promise<AwsIdentity> {
+    const { accessKeyId, secretAccessKey, sessionToken } = await this.lambda.config.credentials();
+    return { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) };
   }
 
   /** Ends what is under way. */

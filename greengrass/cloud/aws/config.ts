@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { CheckError, checkJson, z } from '../../lib/check.js';
 
 /** What can be taken from AWS in place of from here. */
-export const AWS_PARTS = ['iot', 'lambda', 'secretsManager'] as const;
+export const AWS_PARTS = ['iot', 'lambda', 'secretsManager', 's3', 'sageMaker'] as const;
 export type AwsPart = (typeof AWS_PARTS)[number];
 
 const endpoint = z.url({
@@ -41,6 +41,8 @@ const hybridFile = z.strictObject({
       iotData: endpoint.optional(),
       lambda: endpoint.optional(),
       secretsManager: endpoint.optional(),
+      s3: endpoint.optional(),
+      sageMaker: endpoint.optional(),
     })
     .default({}),
   /** Absent: environment, shared files, container or instance role, in the SDK's order. */

@@ -13,9 +13,11 @@ import type { AwsConfig } from './config.js';
 import { AwsDeploymentShadows } from './deployment-shadows.js';
 import { AwsLambdas } from './lambdas.js';
 import { leftToAws } from './left-to-aws.js';
+import { AwsObjects } from './objects.js';
 import { AwsPolicies } from './policies.js';
 import { AwsSecrets } from './secrets.js';
 import { AwsThings } from './things.js';
+import { AwsTrainingJobs } from './training-jobs.js';
 
 /** What deployments need of the shadows. */
 export type DeploymentShadows = Pick<CloudShadows, 'update' | 'onUpdated'>;
@@ -69,6 +71,8 @@ export function withAws(config: AwsConfig, { store, artifacts, shadows, log }: H
     store: replaced,
     shadows: awsShadows ?? shadows,
     ...(config.use.has('secretsManager') ? { secrets: new AwsSecrets(clients) } : {}),
+    ...(config.use.has('s3') ? { objects: new AwsObjects(clients, config) } : {}),
+    ...(config.use.has('sageMaker') ? { trainingJobs: new AwsTrainingJobs(clients, config) } : {}),
     leftToAws: (service, operation) => leftToAws(config, service, operation),
     mqttAddress: async () => (usesIot ? clients.mqttAddress() : undefined),
     stop: async () => {

@@ -10,12 +10,15 @@ const PART_OF_SERVICE: Readonly<Record<string, AwsPart>> = {
   iotdata: 'iot',
   lambda: 'lambda',
   secretsmanager: 'secretsManager',
+  s3: 's3',
 };
 
 const TITLES: Readonly<Record<AwsPart, string>> = {
   iot: 'AWS IoT',
   lambda: 'AWS Lambda',
   secretsManager: 'AWS Secrets Manager',
+  s3: 'Amazon S3',
+  sageMaker: 'Amazon SageMaker',
 };
 
 /** Greengrass's own, but its jobs would lie here and cores would look for them at AWS IoT. */

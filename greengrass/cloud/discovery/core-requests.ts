@@ -86,7 +86,9 @@ async function findDeployment(
 }
 
 async function deploymentDocument(options: DeviceHttpsOptions, call: Call): Promise<Answer> {
-  const { document } = await findDeployment(options, call, 'greengrass:GetDeployment');
+  const { document, deploymentId, status } = await findDeployment(options, call, 'greengrass:GetDeployment');
+  // Superseded, most likely by one to another core: this one must not begin with it.
+  if (status === 'Failure') throw new HttpRefusal(404, `Deployment '${deploymentId}' has failed already.`);
   return { status: 200, body: Buffer.from(document) };
 }
 

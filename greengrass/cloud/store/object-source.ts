@@ -8,6 +8,35 @@ export class ObjectError extends Error {
   override readonly name = 'ObjectError';
 }
 
+const BUCKET = '[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]';
+const FORMS = [
+  // s3://BUCKET/KEY
+  new RegExp(`^s3://(?<bucket>${BUCKET})/(?<key>.+)$`),
+  // https://BUCKET.s3.REGION.amazonaws.com/KEY, with a hyphen before the region, or without one
+  new RegExp(`^https://(?<bucket>${BUCKET})\\.s3(?:[.-][a-z0-9-]+)?\\.amazonaws\\.com(?:\\.cn)?/(?<key>.+)$`),
+  // https://s3.REGION.amazonaws.com/BUCKET/KEY
+  new RegExp(`^https://s3(?:[.-][a-z0-9-]+)?\\.amazonaws\\.com(?:\\.cn)?/(?<bucket>${BUCKET})/(?<key>.+)$`),
+];
+
+export interface ObjectName {
+  readonly bucket: string;
+  readonly key: string;
+}
+
+/** Bucket and key in an address of S3; undefined where it is none. */
+export function parseObjectUri(uri: string): ObjectName | undefined {
+  for (const form of FORMS) {
+    const { bucket, key } = form.exec(uri)?.groups ?? {};
+    if (bucket === undefined || key === undefined) continue;
+    try {
+      return { bucket, key: uri.startsWith('s3:') ? key : decodeURIComponent(key) };
+    } catch {
+      return undefined;
+    }
+  }
+  return undefined;
+}
+
 export interface FoundObject {
   readonly sizeBytes: number;
   /** Is another one when the content is. */

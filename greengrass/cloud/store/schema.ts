@@ -169,4 +169,19 @@ CREATE TABLE software_packages (
   PRIMARY KEY (version, operating_system, architecture)
 );
 `,
+  `
+CREATE TABLE thing_types (
+  name TEXT PRIMARY KEY, type_id TEXT NOT NULL, description TEXT, searchable_attributes TEXT NOT NULL,
+  created_at TEXT NOT NULL, deprecated_at TEXT
+);
+CREATE TABLE thing_groups (
+  name TEXT PRIMARY KEY, group_id TEXT NOT NULL, parent_name TEXT, description TEXT, attributes TEXT NOT NULL,
+  version INTEGER NOT NULL, created_at TEXT NOT NULL
+);
+CREATE INDEX thing_groups_by_parent ON thing_groups (parent_name);
+CREATE TABLE thing_group_members (
+  group_name TEXT NOT NULL, thing_name TEXT NOT NULL, PRIMARY KEY (group_name, thing_name)
+);
+CREATE INDEX thing_group_members_by_thing ON thing_group_members (thing_name);
+`,
 ];

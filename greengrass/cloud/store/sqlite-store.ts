@@ -27,6 +27,8 @@ import { SqlSoftware } from './software.js';
 import type { Sql } from './sql.js';
 import { SqliteSql } from './sqlite-sql.js';
 import type { Store } from './store.js';
+import { SqlThingGroups } from './thing-groups.js';
+import { SqlThingTypes } from './thing-types.js';
 import { SqlThings } from './things.js';
 import { SqlTokens } from './tokens.js';
 
@@ -117,6 +119,8 @@ export function composeStore(sql: Sql, close: () => Promise<void>): Store {
     secrets: new SqlSecrets(sql),
     sessions: new SqlSessions(sql),
     retained: new SqlRetained(sql),
+    thingTypes: new SqlThingTypes(sql),
+    thingGroups: new SqlThingGroups(sql),
     close,
   };
 }

@@ -16,6 +16,8 @@ import type { RuntimeConfigurationStore } from './runtime-configurations.js';
 import type { SecretStore } from './secrets.js';
 import type { SessionStore } from './sessions.js';
 import type { SoftwareStore } from './software.js';
+import type { ThingGroupStore } from './thing-groups.js';
+import type { ThingTypeStore } from './thing-types.js';
 
 export class ConflictError extends Error {
   override readonly name = 'ConflictError';
@@ -31,13 +33,20 @@ export interface Thing {
   readonly createdAt: string;
 }
 
+/** What a list of things is narrowed to. */
+export interface ThingFilter {
+  readonly thingTypeName?: string;
+  /** Things that have the attribute; with a `value`, those that have it with that value, or one that begins with it. */
+  readonly attribute?: { readonly name: string; readonly value?: string; readonly isPrefix: boolean };
+}
+
 export interface ThingStore {
   create(thing: Thing): Promise<void>;
   find(thingName: string): Promise<Thing | undefined>;
   update(thing: Thing): Promise<void>;
   delete(thingName: string): Promise<void>;
   /** Ordered by name, from `after` (exclusive) on. */
-  list(limit: number, after?: string): Promise<Thing[]>;
+  list(limit: number, after?: string, filter?: ThingFilter): Promise<Thing[]>;
   attachPrincipal(thingName: string, certificateId: string): Promise<void>;
   detachPrincipal(thingName: string, certificateId: string): Promise<void>;
   principalsOf(thingName: string): Promise<string[]>;
@@ -360,6 +369,8 @@ export interface Store {
   readonly secrets: SecretStore;
   readonly sessions: SessionStore;
   readonly retained: RetainedStore;
+  readonly thingTypes: ThingTypeStore;
+  readonly thingGroups: ThingGroupStore;
   close(): Promise<void>;
 }
 

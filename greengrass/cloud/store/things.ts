@@ -1,6 +1,6 @@
 /** The registry of things, and which certificates are their principals. */
 import { given, type Sql } from './sql.js';
-import { ConflictError, type Thing, type ThingStore } from './store.js';
+import { ConflictError, type Thing, type ThingFilter, type ThingStore } from './store.js';
 
 interface Row {
   thing_name: string;
@@ -48,14 +48,25 @@ export class SqlThings implements ThingStore {
   delete(thingName: string): Promise<void> {
     return this.sql.transaction(async (tx) => {
       await tx.run('DELETE FROM thing_principals WHERE thing_name = ?', thingName);
+      await tx.run('DELETE FROM thing_group_members WHERE thing_name = ?', thingName);
       await tx.run('DELETE FROM things WHERE thing_name = ?', thingName);
     });
   }
 
-  async list(limit: number, after = ''): Promise<Thing[]> {
+  async list(limit: number, after = '', filter: ThingFilter = {}): Promise<Thing[]> {
+    const { thingTypeName, attribute } = filter;
+    const text = attribute && textOf(attribute);
+    const rules = [
+      'thing_name > ?',
+      ...(thingTypeName === undefined ? [] : ['thing_type_name = ?']),
+      // LIKE would have wildcards, and other ideas of case in each database.
+      ...(text === undefined ? [] : ["REPLACE(attributes, ?, '') <> attributes"]),
+    ];
     const rows = await this.sql.all<Row>(
-      'SELECT * FROM things WHERE thing_name > ? ORDER BY thing_name LIMIT ?',
+      `SELECT * FROM things WHERE ${rules.join(' AND ')} ORDER BY thing_name LIMIT ?`,
       after,
+      ...(thingTypeName === undefined ? [] : [thingTypeName]),
+      ...(text === undefined ? [] : [text]),
       limit,
     );
     return rows.map(toThing);
@@ -92,6 +103,14 @@ export class SqlThings implements ThingStore {
     );
     return rows.map((row) => row.thing_name);
   }
+}
+
+/** The attribute in the JSON text of all attributes; names and values have neither quotes nor backslashes. */
+function textOf({ name, value, isPrefix }: NonNullable<ThingFilter['attribute']>): string {
+  const key = `${JSON.stringify(name)}:`;
+  if (value === undefined) return key;
+  const text = JSON.stringify(value);
+  return `${key}${isPrefix ? text.slice(0, -1) : text}`;
 }
 
 function toThing(row: Row): Thing {

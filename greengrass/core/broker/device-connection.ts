@@ -289,12 +289,14 @@ export class DeviceConnection implements PacketTaker {
     const will = this.#will;
     this.#will = undefined;
     if (!will) return;
-    const problem = publishTopicProblem(will.topic) ?? publishProblem(will.qos, will.payload.length);
+    // QoS 2 becomes 1: CONNECT was accepted, and a lost device can't be told anything any more.
+    const qos = will.qos === 0 ? 0 : 1;
+    const problem = publishTopicProblem(will.topic) ?? publishProblem(qos, will.payload.length);
     if (problem !== undefined) {
       this.#refusePublish(will.topic, problem);
       return;
     }
-    const { topic, payload, qos } = will;
-    this.#broker.onPublish({ source: this.#source, topic, payload, qos: qos === 1 ? 1 : 0 });
+    const { topic, payload } = will;
+    this.#broker.onPublish({ source: this.#source, topic, payload, qos });
   }
 }

@@ -44,6 +44,8 @@ export class DeploymentAgent implements Component {
   #stopped = true;
   /** What an earlier process left has been looked for. */
   #isTidy = false;
+  /** The group on the disk can't run whole: its deployment is run once more, when the cloud speaks of it. */
+  #isToMend = false;
   /** Ends the running deployment's wait for the cloud. */
   #wait = new AbortController();
   /** How the deployment ended that this core dealt with last. */
@@ -63,6 +65,11 @@ export class DeploymentAgent implements Component {
     const committed =
       deployed && ({ deploymentId: deployed.deploymentId, status: 'Success', stage: 'commit' } as const);
     this.#done = this.#reporter.pending ?? committed;
+    const lack = this.#run.lack();
+    this.#isToMend = lack !== undefined;
+    if (lack !== undefined) {
+      logger.error({ reason: lack }, 'The group on the disk is not whole; its deployment is run once more.');
+    }
     watchNotices(thingName, link, logger, (notification) => this.#notified(notification));
   }
 
@@ -96,6 +103,12 @@ export class DeploymentAgent implements Component {
   #notified({ notice, finished }: Notification): void {
     const { deploymentId } = notice;
     if (this.#stopped || deploymentId === this.#current?.deploymentId) return;
+    const isToMend = this.#isToMend && notice.groupVersionId !== undefined;
+    this.#isToMend = false;
+    if (isToMend) {
+      this.#begin(notice);
+      return;
+    }
     // Nothing is to be done: what a power cut left of a deployment at its end can go.
     if (!this.#isTidy && !this.#running && [finished, this.#done?.deploymentId].includes(deploymentId)) {
       this.#run.tidy();
@@ -107,6 +120,11 @@ export class DeploymentAgent implements Component {
       if (!this.#reporter.pending) this.#reporter.report(this.#done);
       return;
     }
+    this.#begin(notice);
+  }
+
+  #begin(notice: DeploymentNotice): void {
+    const { deploymentId } = notice;
     this.#next = notice;
     // What has touched nothing yet makes way at once: it may be waiting for a line that is down.
     this.#wait.abort(

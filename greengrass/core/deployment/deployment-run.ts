@@ -93,6 +93,18 @@ export class DeploymentRun {
     await reached('swept');
   }
 
+  /** Why the group on the disk can't run whole, in words: code that is gone, files of another layout. */
+  lack(): string | undefined {
+    const { artifacts, groupStore } = this.#options;
+    try {
+      const { functions } = artifacts.missing(userFunctions(groupStore.load()));
+      if (functions.length === 0) return undefined;
+      return `the code of [${functions.map(({ FunctionArn }) => FunctionArn).join(' ')}] is not there`;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+
   /** Leaves of all code that of the group on the disk. What can't be done now is done after the next deployment. */
   tidy(): void {
     const { artifacts, groupStore, logger } = this.#options;

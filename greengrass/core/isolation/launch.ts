@@ -8,28 +8,30 @@ import type { RootfsKind } from './rootfs.js';
 import type { WorkerSpec } from './worker-process.js';
 
 /**
- * $1 empty, or the folder for an overlay of the host's root; then lists that end with "--": cgroup.procs files to enter,
+ * $1 the engine's log, for what fails before it; $2 empty, or the folder for an overlay of the host's root; then lists that end with "--": cgroup.procs files to enter,
  * mounts to drop from sight, volumes (a descriptor of the source as it was looked at, its path, the place where the engine
  * will look for it); the rest is the engine's command line. A volume is bound by its path, as a descriptor from another
  * mount namespace can't be, and must then be what the descriptor holds.
  */
 const CONTAINER_SCRIPT = `
-fs=$1
-shift
+log=$1 fs=$2
+shift 2
 while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done
 shift
-while [ "$1" != -- ]; do umount "$1" || exit 125; shift; done
+while [ "$1" != -- ]; do umount "$1" 2>> "$log" || exit 125; shift; done
 shift
 while [ "$1" != -- ]; do
-  mount --rbind "$2" "$3" || exit 125
-  [ "$3" -ef "/proc/self/fd/$1" ] || { echo "the volume $2 was changed while it was mounted" >&2; exit 125; }
+  mount --rbind "$2" "$3" 2>> "$log" || exit 125
+  [ "$3" -ef "/proc/self/fd/$1" ] || { echo "the volume $2 was changed while it was mounted" >> "$log"; exit 125; }
   shift 3
 done
 shift
 if [ -n "$fs" ]; then
-  mount -t tmpfs -o mode=755,size=4m,nr_inodes=4k greengrass "$fs" || exit 125
-  mkdir "$fs/upper" "$fs/work" "$fs/root" || exit 125
-  mount -t overlay -o "nosuid,nodev,lowerdir=/,upperdir=$fs/upper,workdir=$fs/work" overlay "$fs/root" || exit 125
+  {
+    mount -t tmpfs -o mode=755,size=4m,nr_inodes=4k greengrass "$fs" &&
+    mkdir "$fs/upper" "$fs/work" "$fs/root" &&
+    mount -t overlay -o "nosuid,nodev,lowerdir=/,upperdir=$fs/upper,workdir=$fs/work" overlay "$fs/root"
+  } 2>> "$log" || exit 125
 fi
 exec "$@"
 `;
@@ -67,6 +69,7 @@ export function containerCommand(launch: ContainerLaunch): string[] {
   return [
     ...['/usr/bin/unshare', '--mount', '--propagation', 'private', '--'],
     ...['/bin/sh', '-c', CONTAINER_SCRIPT, 'greengrass-container'],
+    `${folder}/engine.log`,
     rootfs === 'overlay' ? `${folder}/fs` : '',
     ...procsFiles,
     '--',

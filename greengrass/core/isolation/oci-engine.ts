@@ -11,7 +11,7 @@ import { containerSpec, deviceRules, MAX_PROCESSES } from './container-spec.js';
 import { deviceNode } from './device-node.js';
 import { engineMessage } from './engine-log.js';
 import { containerCommand, isRunc } from './launch.js';
-import { bindRoot, type HeldVolume, namesOf, type RootfsKind, volumes } from './rootfs.js';
+import { bindRoot, checkPlaces, type HeldVolume, namesOf, type RootfsKind, volumes } from './rootfs.js';
 import { type SeccompProfile, seccompProfile } from './seccomp.js';
 import { stdioOf, WorkerChild } from './worker-child.js';
 import type { Mount, WorkerProcess, WorkerSpec } from './worker-process.js';
@@ -72,6 +72,7 @@ export class OciEngine {
     let held: readonly HeldVolume[] = [];
     try {
       mkdirSync(join(folder, 'fs'), { recursive: true, mode: 0o700 });
+      if (this.#options.rootfs === 'bind') checkPlaces(spec.mounts);
       const hidden = this.#hidden();
       const found = volumes(spec.mounts, hidden);
       held = found.volumes;

@@ -43,6 +43,24 @@ export function bindRoot(root: string): Mount[] {
 }
 
 /**
+ * Throws where a volume's place is not there in a root of binds: the engine would make it, in the host's own folder. (An
+ * overlay takes it in its upper layer.) Places at the top, or in what the container has of its own, can be made.
+ */
+export function checkPlaces(mounts: readonly Mount[]): void {
+  const rootDevice = statSync('/').dev;
+  for (const { destination } of mounts) {
+    const top = destination.split('/').find((part) => part !== '') ?? '';
+    const stat = statSync(join('/', top), { throwIfNoEntry: false });
+    const isOwn = OWN_PLACES.has(top) || !stat?.isDirectory() || (stat.dev !== rootDevice && top !== 'usr');
+    const isInVolume = mounts.some((other) => destination.startsWith(`${other.destination}/`));
+    if (isOwn || isInVolume || statSync(destination, { throwIfNoEntry: false })) continue;
+    throw new Error(
+      `unable to start lambda container: ${destination} is not there, and without overlayfs it can't be made for one container: make it on this device, or choose a destination that is there`,
+    );
+  }
+}
+
+/**
  * A folder under all names that it has in the host's root: its own, the one behind links, and the one that it has
  * where its disk, the root's, is mounted a second time at some place.
  */

@@ -2,8 +2,10 @@
 
 import { SYSTEM_FUNCTIONS } from '../../model/arn.js';
 import { EXECUTABLE_RUNTIME } from '../../model/function-config.js';
+import type { NetworkProxy } from '../../model/network-proxy.js';
 import { LOG_DESCRIPTORS } from '../isolation/worker-process.js';
 import type { DeployedFunction } from './deployed-function.js';
+import { proxyEnvironment } from './proxy-environment.js';
 import type { WorkerPaths } from './runtime-command.js';
 
 /** Highest IPC interface that any public SDK asks for. */
@@ -20,6 +22,7 @@ export interface CoreFacts {
   readonly ggMqttPort: number;
   readonly keepAliveS: number;
   readonly mqttMaxConnectionRetryIntervalS: number;
+  readonly networkProxy?: NetworkProxy;
 }
 
 /** Variables of the group come first, so that they can't change the core's; paths are joined, the group's in front. */
@@ -34,6 +37,7 @@ export function workerEnvironment(
     PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     LANG: 'C.UTF-8',
     LOG_LEVEL: 'DEBUG',
+    ...proxyEnvironment(facts.networkProxy, own),
     ...own,
     HOME: inContainer ? '/lambda' : paths.code,
     PYTHONPATH: join(own.PYTHONPATH, paths.code),

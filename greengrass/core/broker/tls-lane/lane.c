@@ -758,11 +758,15 @@ static napi_value lane_listen(napi_env env, napi_callback_info info) {
   }
   int fd = open_listener(host, (uint16_t)port);
   if (fd < 0 && host[0] == 0) fd = open_listener("0.0.0.0", (uint16_t)port);
-  free(host);
   if (fd < 0) {
-    napi_throw_error(env, uv_err_name(-errno), strerror(errno));
+    char text[REASON_BYTES];
+    const char *code = uv_err_name(-errno);
+    snprintf(text, sizeof text, "listen %s: %s %s:%u", code, strerror(errno), host[0] ? host : "*", port);
+    free(host);
+    napi_throw_error(env, code, text);
     return undefined(env);
   }
+  free(host);
   lane->listener = fd;
   struct epoll_event event = {.events = EPOLLIN, .data.u64 = LISTENER};
   epoll_ctl(lane->epoll, EPOLL_CTL_ADD, fd, &event);
