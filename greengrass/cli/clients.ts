@@ -3,6 +3,7 @@ import { GreengrassClient } from '@aws-sdk/client-greengrass';
 import { IoTClient } from '@aws-sdk/client-iot';
 import { IoTDataPlaneClient } from '@aws-sdk/client-iot-data-plane';
 import { LambdaClient } from '@aws-sdk/client-lambda';
+import { withExtensions } from './extensions.js';
 
 // The versions we pin run on Node.js 20; the clients' advice to upgrade is not for gg's users.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
@@ -26,7 +27,7 @@ export interface Clients {
 export function createClients({ endpoint, region, accessKeyId, secretAccessKey }: ClientOptions): Clients {
   const hasKeys = accessKeyId !== undefined && secretAccessKey !== undefined;
   const options = { endpoint, region, ...(hasKeys && { credentials: { accessKeyId, secretAccessKey } }) };
-  const greengrass = new GreengrassClient(options);
+  const greengrass = withExtensions(new GreengrassClient(options));
   const iot = new IoTClient(options);
   const iotData = new IoTDataPlaneClient(options);
   const lambda = new LambdaClient(options);

@@ -28,8 +28,8 @@ export const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
     "Publish the function again. If it comes back, check the cloud's disk and what stands between cloud and core.",
   ),
   ArtifactUnsafe: explain(
-    'The zip of a function was refused: it leads out of its folder, holds links, or is no zip.',
-    'Make the zip anew from plain files and folders (gg lambda publish FOLDER).',
+    'The zip of a function, or the archive of a model, was refused: it leads out of its folder, holds links that do, or is no archive.',
+    'Make it anew from plain files and folders (a function: gg lambda publish FOLDER).',
   ),
   ArtifactTooLarge: explain(
     'The code of a function is larger than the limit for unpacked code.',

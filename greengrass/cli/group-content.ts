@@ -17,6 +17,7 @@ import {
   type Resource,
   type Subscription,
 } from '@aws-sdk/client-greengrass';
+import type { SubscriptionExtension } from '../model/subscription-extension.js';
 import type { Clients } from './clients.js';
 
 export interface GroupContent {
@@ -24,7 +25,7 @@ export interface GroupContent {
   readonly devices: readonly Device[];
   readonly functions: readonly FunctionMember[];
   readonly defaults: FunctionDefaultConfig;
-  readonly subscriptions: readonly Subscription[];
+  readonly subscriptions: ReadonlyArray<Subscription & SubscriptionExtension>;
   readonly resources: readonly Resource[];
   readonly loggers: readonly Logger[];
   readonly connectors: readonly Connector[];

@@ -1,6 +1,7 @@
 /** `gg plan`: what deploying a group's latest version would change on its core. Asks only; changes nothing. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Function as FunctionMember } from '@aws-sdk/client-greengrass';
+import { EXTENSION_MEMBERS } from '../model/subscription-extension.js';
 import type { Clients } from './clients.js';
 import { deployedVersion } from './deployment.js';
 import { findGroup, latestVersion } from './group.js';
@@ -57,6 +58,7 @@ export function compareGroups(
     after.subscriptions,
     ({ Source, Subject, Target }) => `${Source} ─ ${Subject} → ${Target}`,
     'subscription',
+    EXTENSION_MEMBERS,
   );
   const devices = compareLists(before.devices, after.devices, ({ ThingArn = '' }) => ThingArn, 'device', [
     'CertificateArn',

@@ -9,7 +9,7 @@ import { dirname } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { backoffMs } from '../lib/backoff.js';
-import { check, checkJson, z } from '../lib/check.js';
+import { CheckError, check, checkJson, z } from '../lib/check.js';
 import { TunnelAgent } from '../lib/http-tunnel.js';
 import type { Logger } from '../lib/log.js';
 import { deviceList, type RefusedDevice } from '../model/device-list.js';
@@ -64,8 +64,7 @@ const credentialsAnswer = z.object({
     accessKeyId: z.string(),
     secretAccessKey: z.string(),
     sessionToken: z.string(),
-    /** ISO 8601. */
-    expiration: z.string(),
+    expiration: z.string().refine((time) => !Number.isNaN(Date.parse(time)), 'must be a time in ISO 8601'),
   }),
 });
 /** A secret of the group with its versions. */
@@ -164,7 +163,7 @@ export class ServiceClient {
     const path = `/greengrass/groups/${encodeURIComponent(groupId)}/certificates`;
     const body = JSON.stringify({ csr });
     const text = await this.#retry(() => this.#answer({ method: 'POST', path, body }));
-    return checkJson(certificateAnswer, text.toString('utf8'), `answer of POST ${path}`);
+    return understood(certificateAnswer, text.toString('utf8'), `answer of POST ${path}`);
   }
 
   /** An intermediate CA below the group CA; refused where the operator of the cloud does not delegate one. */
@@ -172,20 +171,20 @@ export class ServiceClient {
     const path = `/greengrass/groups/${encodeURIComponent(groupId)}/authorities`;
     const body = JSON.stringify({ csr });
     const text = await this.#retry(() => this.#answer({ method: 'POST', path, body }));
-    return checkJson(intermediateAnswer, text.toString('utf8'), `answer of POST ${path}`);
+    return understood(intermediateAnswer, text.toString('utf8'), `answer of POST ${path}`);
   }
 
   /** Devices of the deployed group that have lost their right since. Tried once: the caller asks again. */
   async refusedDevices(groupId: string): Promise<RefusedDevice[]> {
     const path = `/greengrass/groups/${encodeURIComponent(groupId)}/devices`;
     const text = await this.#answer({ method: 'GET', path });
-    return checkJson(deviceList, text.toString('utf8'), `answer of GET ${path}`).refused;
+    return understood(deviceList, text.toString('utf8'), `answer of GET ${path}`).refused;
   }
 
   async connectivityInfo(thingName: string): Promise<ConnectivityEndpoint[]> {
     const path = connectivityPath(thingName);
     const text = await this.#retry(() => this.#answer({ method: 'GET', path }));
-    return checkJson(connectivityAnswer, text.toString('utf8'), `answer of GET ${path}`).ConnectivityInfo;
+    return understood(connectivityAnswer, text.toString('utf8'), `answer of GET ${path}`).ConnectivityInfo;
   }
 
   async updateConnectivityInfo(thingName: string, endpoints: readonly ConnectivityEndpoint[]): Promise<void> {
@@ -197,14 +196,14 @@ export class ServiceClient {
   async secret(groupId: string, deploymentId: string, resourceId: string): Promise<DeployedSecret> {
     const path = `${deploymentPath(groupId, deploymentId)}/secrets/${encodeURIComponent(resourceId)}`;
     const text = await this.#retry(() => this.#answer({ method: 'GET', path }));
-    return checkJson(deployedSecret, text.toString('utf8'), `answer of GET ${path}`);
+    return understood(deployedSecret, text.toString('utf8'), `answer of GET ${path}`);
   }
 
   /** Tried once: a function waits for it, and asks again by itself. */
   async assumeRoleForGroup(): Promise<RoleCredentials> {
     const path = '/greengrass/assumeRoleForGroup';
     const text = await this.#answer({ method: 'GET', path });
-    return checkJson(credentialsAnswer, text.toString('utf8'), `answer of GET ${path}`).credentials;
+    return understood(credentialsAnswer, text.toString('utf8'), `answer of GET ${path}`).credentials;
   }
 
   close(): void {
@@ -310,6 +309,19 @@ export class ServiceClient {
 
   #name({ method, path }: Call): string {
     return `${method} https://${this.#options.host}:${this.#options.port}${path}`;
+  }
+}
+
+/** An answer that is not what it should be (a proxy's page, a service that is being replaced) may be right the next time. */
+function understood<S extends z.ZodType>(schema: S, text: string, where: string): z.output<S> {
+  try {
+    return checkJson(schema, text, where);
+  } catch (error) {
+    if (!(error instanceof CheckError)) throw error;
+    throw new ServiceError(error.message, true, {
+      cause: error,
+      reason: `the ${where} was not understood`,
+    });
   }
 }
 

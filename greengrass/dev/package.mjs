@@ -124,6 +124,17 @@ try {
     '#!/bin/sh\nhome=$(dirname "$(readlink -f "$0")")\nexec "$home/bin/node" "$home/dist/greengrass/core/bin/greengrassd.js" "$@"\n',
   );
   writeProgram(join(home, 'ggc-ota'), readFileSync(join(root, 'greengrass/dev/ggc-ota.sh'), 'utf8'));
+  // With what lies in the package only: a module that is missing is found here, and not on the devices.
+  const programs = [
+    'core/daemon.js',
+    'core/ota/ota-agent.js',
+    'core/service-client.js',
+    'core/logs/log-files.js',
+  ];
+  const loads = programs.map(
+    (path) => `await import(${JSON.stringify(join(home, 'dist/greengrass', path))});`,
+  );
+  must(join(home, 'bin/node'), ['--input-type=module', '-e', loads.join('\n')]);
   symlinkSync(`packages/${version}`, join(tree, 'ggc/core'));
   symlinkSync(`../ggc/packages/${version}`, join(tree, 'ota/ota_agent'));
   if (existsSync(join(root, 'LICENSE'))) cpSync(join(root, 'LICENSE'), join(home, 'LICENSE'));

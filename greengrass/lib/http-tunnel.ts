@@ -1,7 +1,7 @@
 /** A TCP connection through an HTTP or HTTPS proxy (CONNECT), with basic authentication where the proxy wants it. */
 import { request as httpRequest } from 'node:http';
 import { Agent, type AgentOptions, request as httpsRequest } from 'node:https';
-import type { Socket } from 'node:net';
+import { isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect as connectTls, rootCertificates } from 'node:tls';
 
@@ -39,6 +39,8 @@ export function openTunnel(options: TunnelOptions): Promise<Socket> {
       ? httpsRequest({
           ...common,
           agent: false,
+          // Else it is taken from the Host header, which names where the tunnel leads.
+          servername: isIP(proxy.host) ? '' : proxy.host,
           ca: caPem === undefined ? [...rootCertificates] : [...rootCertificates, caPem],
         })
       : httpRequest({ ...common, agent: false });

@@ -6,6 +6,7 @@
 import { z } from '../lib/check.js';
 import { encodingType, execution, functionEnvironment } from './function-config.js';
 import { shadowSyncMember } from './shadow-sync.js';
+import { subscriptionExtension } from './subscription-extension.js';
 
 const id = z
   .string()
@@ -52,12 +53,7 @@ export const groupSubscription = z.object({
   Source: z.string(),
   Subject: z.string(),
   Target: z.string(),
-  /** Extension: higher goes first where messages wait; 0 where absent. */
-  Priority: z.number().int().min(-100).max(100).optional(),
-  /** Extension, seconds: how long a message may wait for its target. */
-  Ttl: z.number().int().min(1).max(31_536_000).optional(),
-  /** Extension. 0: at most once; 1: at least once, whatever QoS the sender used. Absent: V1's way. */
-  Qos: z.union([z.literal(0), z.literal(1)]).optional(),
+  ...subscriptionExtension,
 });
 export type GroupSubscription = z.infer<typeof groupSubscription>;
 

@@ -1,10 +1,14 @@
 /** Group CAs as V1's were, and what they sign. */
-import { X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import forge from 'node-forge';
-import { GroupAuthorities, RequestRefused } from '../../greengrass/cloud/authority/group-authorities.js';
+import {
+  DelegationRefused,
+  GroupAuthorities,
+  RequestRefused,
+} from '../../greengrass/cloud/authority/group-authorities.js';
 import { openSqliteStore } from '../../greengrass/cloud/store/sqlite-store.js';
 import type { Store } from '../../greengrass/cloud/store/store.js';
 import { createCertificateRequest, createKeyPair, type KeyPairPem } from '../../greengrass/lib/x509.js';
@@ -54,6 +58,38 @@ describe('group CAs', () => {
     // 20 octets, of which the first is never 0.
     expect(certificate.serialNumber).toHaveLength(40);
     expect(authorityId).toBe(certificate.fingerprint256.replaceAll(':', '').toLowerCase());
+  });
+
+  it('stay trusted after a rotation as long as what they signed may be in use', async () => {
+    const days = (count: number) => new Date(Date.now() - count * DAY_MS).toISOString();
+    for (const [group, rotatedDaysAgo] of [
+      ['lately', 29],
+      ['long ago', 31],
+    ] as const) {
+      const old = await authorities.create(group);
+      const next = await authorities.create(`${group} 2`);
+      await store.authorities.create({
+        ...{ ...next, authorityId: `${group} next`, groupId: group },
+        createdAt: days(rotatedDaysAgo),
+      });
+      const trusted = (await authorities.trusted(group)).map(({ authorityId }) => authorityId);
+      expect(trusted).toEqual([`${group} next`, ...(rotatedDaysAgo < 30 ? [old.authorityId] : [])]);
+      const delegating = new GroupAuthorities(store, '123456789012', 365);
+      expect(await delegating.trusted(group)).toHaveLength(2);
+    }
+  });
+
+  it('sign no intermediate for a key that is not RSA, nor for a request that is none', async () => {
+    const delegating = new GroupAuthorities(store, '123456789012', 365);
+    const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+    const curve = {
+      privateKeyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+      publicKeyPem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+    };
+    for (const csr of [createCertificateRequest(curve, [['CN', 'x']]), 'no request']) {
+      await expect(delegating.signIntermediate('g', csr, 'core')).rejects.toThrow(RequestRefused);
+    }
+    await expect(authorities.signIntermediate('g', request(), 'core')).rejects.toThrow(DelegationRefused);
   });
 
   it('many first looks at a group at once make one CA', async () => {

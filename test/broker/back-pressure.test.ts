@@ -43,7 +43,7 @@ beforeAll(async () => {
   const route = (from?: TestDevice, to?: TestDevice) => ({
     ...{ Source: from?.arn ?? '', Subject: '#', Target: to?.arn ?? '' },
   });
-  router.swap(compileTable([route(sender, reader), route(other, witness)]));
+  router.swap(compileTable([route(sender, reader), route(other, witness), route(witness, other)]));
 });
 afterAll(async () => {
   await server.stop();
@@ -96,7 +96,7 @@ it('a fast publisher waits for a reader that pauses again and again; all arrives
   // Longer than a reader that takes nothing may hold up others.
   const begin = Date.now();
   const steps = setInterval(() => {
-    const isFlowing = Date.now() - begin > 11_000 || Math.floor((Date.now() - begin) / 20) % 25 === 0;
+    const isFlowing = Date.now() - begin > 13_000 || Math.floor((Date.now() - begin) / 20) % 60 === 59;
     if (isFlowing) slow.socket.resume();
     else slow.socket.pause();
   }, 20);
@@ -152,6 +152,29 @@ it('a reader that acknowledges late gets everything', async () => {
   );
   expect(numbersOf(late)).toEqual(upTo(MANY));
   await waitFor(() => fast.packets.length === MANY);
+}, 60_000);
+
+it('two devices that flood each other, with their PUBACKs behind their messages, both get everything', async () => {
+  const both = [await connected(other, 1), await connected(witness, 1)];
+  // More than may be without PUBACK, less than may wait behind that.
+  const MANY = 12_500;
+  const got = both.map(() => 0);
+  // The messages of each lie in its socket before the first PUBACK.
+  for (const client of both) {
+    for (let n = 0; n < MANY; n++) client.send(publishPacket('a', payload(n, 200), n + 1));
+  }
+  await waitFor(
+    () => {
+      for (const [index, client] of both.entries()) {
+        const packets = client.packets.splice(0).filter(({ first }) => first >> 4 === 3);
+        if (packets.length > 0) client.send(...packets.map((each) => pubackPacket(published(each).id)));
+        got[index] = (got[index] ?? 0) + packets.length;
+      }
+      return got.every((count) => count === MANY) || both.some(({ isClosed }) => isClosed);
+    },
+    { timeoutMs: 40_000 },
+  );
+  expect(both.map(({ isClosed }) => isClosed)).toEqual([false, false]);
 }, 60_000);
 
 it('a reader with QoS 0 holds nobody up: what it does not take is dropped', async () => {

@@ -13,8 +13,10 @@ import {
   DescribeThingTypeCommand,
   type IoTClient,
   ListThingGroupsCommand,
+  type ListThingGroupsCommandInput,
   ListThingGroupsForThingCommand,
   ListThingsCommand,
+  type ListThingsCommandInput,
   ListThingsInThingGroupCommand,
   ListThingTypesCommand,
   RemoveThingFromThingGroupCommand,
@@ -93,7 +95,7 @@ describe('thing types', () => {
 });
 
 describe('lists of things', () => {
-  const names = async (input: ConstructorParameters<typeof ListThingsCommand>[0]) =>
+  const names = async (input: ListThingsCommandInput) =>
     (await iot.send(new ListThingsCommand(input))).things?.map(({ thingName }) => thingName);
 
   it('can be narrowed by type and attribute', async () => {
@@ -140,7 +142,7 @@ describe('thing groups', () => {
     );
   const thingsIn = async (thingGroupName: string, recursive = false) =>
     (await iot.send(new ListThingsInThingGroupCommand({ thingGroupName, recursive }))).things;
-  const listed = async (input: ConstructorParameters<typeof ListThingGroupsCommand>[0]) =>
+  const listed = async (input: ListThingGroupsCommandInput) =>
     (await iot.send(new ListThingGroupsCommand(input))).thingGroups?.map(({ groupName }) => groupName);
 
   it('are made once, described, changed and deleted', async () => {

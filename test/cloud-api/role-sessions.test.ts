@@ -1,6 +1,7 @@
 /** The role of a group: a core gets temporary credentials of it, and what they open at the API, and what not. */
 import { createHash, randomUUID } from 'node:crypto';
-import { request } from 'node:https';
+import { createServer, request } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import {
   AssociateRoleToGroupCommand,
@@ -54,6 +55,7 @@ import type { Device } from '../../greengrass/dev/device.js';
 import { greengrassd } from '../../greengrass/dev/programs.js';
 import { z } from '../../greengrass/lib/check.js';
 import { silentLogger } from '../../greengrass/lib/log.js';
+import { createKeyPair, createSelfSigned, issueCertificate } from '../../greengrass/lib/x509.js';
 import { describeAsRoot } from '../support/as-root.js';
 import { defineGroup, deploy as deployTo, publishFunction } from '../support/group.js';
 import { startSystem, type TestSystem } from '../support/system.js';
@@ -480,6 +482,40 @@ describe('the core', () => {
     await expect(refused).rejects.toMatchObject({ recoverable: false, reason: NO_ROLE });
     await give(core, ROLE);
     expect((await source.current()).accessKeyId).toMatch(/^ASIA/);
+  });
+
+  it('says so of an answer that makes no sense, and asks again', async () => {
+    const good = { accessKeyId: 'ASIA', secretAccessKey: 's', sessionToken: 't' };
+    const expiration = new Date(Date.now() + HOUR_MS).toISOString();
+    const answers = [
+      '<html>Welcome to the hotel',
+      JSON.stringify({ credentials: { ...good, expiration: 'soon' } }),
+      JSON.stringify({ credentials: { ...good, expiration } }),
+    ];
+    const notAfter = new Date(Date.now() + HOUR_MS);
+    const ca = await createSelfSigned({ subject: [['CN', 'ca']], notAfter, isCa: true });
+    const { publicKeyPem, privateKeyPem: key } = await createKeyPair();
+    const subject = [['CN', 'localhost']] as const;
+    const cert = issueCertificate(ca, publicKeyPem, {
+      ...{ subject, notAfter, hosts: ['127.0.0.1'], usage: 'server' },
+    });
+    const server = createServer({ cert, key }, (_request, response) => response.end(answers.shift()));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const logger = silentLogger();
+    const service = new ServiceClient({
+      ...{ host: '127.0.0.1', port, caPem: ca.certificatePem, logger },
+      ...{ certPem: core.certPem, keyPem: core.keyPem },
+    });
+    const source = new RoleCredentialsSource({ service, logger });
+    for (const why of [/answer of GET \/greengrass\/assumeRoleForGroup/, /expiration: must be a time/]) {
+      const asked = source.current();
+      await expect(asked).rejects.toThrow(why);
+      await expect(asked).rejects.toMatchObject({ name: 'ServiceError', recoverable: true });
+    }
+    expect(await source.current()).toEqual({ ...good, expiration });
+    service.close();
+    await new Promise((resolve) => server.close(resolve));
   });
 
   /** Runs `work` as 51 minutes ago, by the clock of this process. */

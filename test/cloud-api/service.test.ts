@@ -123,7 +123,9 @@ it('comes back the same on the same data, also after it was killed', async () =>
   expect(await readFile(again.info.caFile, 'utf8')).toBe(ca);
   const other = new IoTClient(clientConfig(again.info));
   expect(
-    await refusalOf(other.send(new CreateThingCommand({ thingName: 'kept', thingTypeName: 'T' }))),
+    await refusalOf(
+      other.send(new CreateThingCommand({ thingName: 'kept', attributePayload: { attributes: { a: '1' } } })),
+    ),
   ).toMatchObject({ status: 409 });
   iot.destroy();
   other.destroy();

@@ -156,9 +156,33 @@ describe('the rights of cores and devices over HTTPS', () => {
     expect((await ask(core)).status).toBe(403);
   });
 
+  it('a core gets an intermediate CA where the operator delegates one, and no other client does', async () => {
+    const core = await cloud.identity('core-i', ALLOW_ALL);
+    const device = await cloud.identity('device-i', ALLOW_ALL);
+    await deploy({ deploymentId: 'i1', groupId: 'gi', core: 'core-i', status: 'Success', document: {} });
+    const keys = await createKeyPair();
+    const csr = createCertificateRequest(keys, [['CN', 'whatever it says']]);
+    const ask = (identity: CertifiedKey, body: object) =>
+      call('/greengrass/groups/gi/authorities', identity, { method: 'POST', body: JSON.stringify(body) });
+    const refused = await ask(core, { csr });
+    expect(refused).toMatchObject({ status: 403, body: expect.stringContaining('--intermediate-days') });
+    expect((await ask(device, { csr })).status).toBe(403);
+  });
+
+  it('a deployment that was superseded is not handed out: its core may be another by now', async () => {
+    const core = await cloud.identity('core-s', ALLOW_ALL);
+    await deploy({ deploymentId: 's1', groupId: 'gs', core: 'core-s', status: 'InProgress', document: {} });
+    const path = '/greengrass/groups/gs/deployments/s1';
+    expect((await call(path, core)).status).toBe(200);
+    const error = { message: 'superseded', details: [] };
+    await cloud.store.deployments.setStatus('s1', 'Failure', new Date().toISOString(), error);
+    expect((await call(path, core)).status).toBe(404);
+  });
+
   it.each([
     ['greengrass:GetDeployment', 'GET', '/greengrass/groups/gc/deployments/c1'],
     ['greengrass:CreateCertificate', 'POST', '/greengrass/groups/gc/certificates'],
+    ['greengrass:GetDeployment', 'GET', '/greengrass/groups/gc/devices'],
     ['greengrass:GetConnectivityInfo', 'GET', '/greengrass/connectivityInfo/thing/core-c'],
     ['greengrass:UpdateConnectivityInfo', 'PUT', '/greengrass/connectivityInfo/thing/core-c'],
   ])('each request needs its own action: %s', async (action, method, path) => {

@@ -1,11 +1,15 @@
 /** What a hybrid cloud refuses, and what it says where AWS refuses it. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { CreateSoftwareUpdateJobCommand, ListGroupsCommand } from '@aws-sdk/client-greengrass';
-import { CreateThingCommand, ListThingsCommand } from '@aws-sdk/client-iot';
+import { CreateKeysAndCertificateCommand, CreateThingCommand, ListThingsCommand } from '@aws-sdk/client-iot';
 import { ListFunctionsCommand } from '@aws-sdk/client-lambda';
 import { AwsClients } from '../../greengrass/cloud/aws/clients.js';
 import { AwsLambdas } from '../../greengrass/cloud/aws/lambdas.js';
 import { AwsThings } from '../../greengrass/cloud/aws/things.js';
 import { ArtifactFolder } from '../../greengrass/cloud/store/artifact-folder.js';
+import { openStore } from '../../greengrass/cloud/store/open-store.js';
+import { discover } from '../../greengrass/dev/device.js';
 import { refusalOf } from '../cloud-api/harness.js';
 import { TwoClouds } from './two-clouds.js';
 
@@ -36,6 +40,39 @@ describe('the borders of a hybrid cloud', () => {
       message: expect.stringContaining('AWS Lambda is'),
     });
     expect((await greengrass.send(new ListGroupsCommand({}))).Groups).toEqual([]);
+  });
+
+  it('writes down who tried', async () => {
+    const { iot } = clouds.ours();
+    await refusalOf(iot.send(new CreateThingCommand({ thingName: 'audited' })));
+    const { store } = await openStore({ dataFolder: join(clouds.folder, 'hybrid'), isBeside: true });
+    const entries = await store.audit.list({ operation: 'CreateThing', limit: 10 });
+    await store.close();
+    expect(entries).toContainEqual(
+      expect.objectContaining({
+        ...{ service: 'iot', resource: '/things/audited', status: 400 },
+        ...{ errorType: 'InvalidRequestException', accessKeyId: clouds.hybrid.accessKeyId },
+      }),
+    );
+  });
+
+  it('tells devices to come again while AWS is away', async () => {
+    const { https, caFile } = clouds.hybrid;
+    const keys = await clouds.clients().iot.send(new CreateKeysAndCertificateCommand({ setAsActive: true }));
+    await clouds.stopAws();
+    const credentials = {
+      ...{ thingName: 'lamp', certPem: keys.certificatePem ?? '', keyPem: keys.keyPair?.PrivateKey ?? '' },
+      caPem: readFileSync(caFile, 'utf8'),
+    };
+    try {
+      await expect(discover(credentials, https.host, https.port)).rejects.toThrow(
+        'answered 503: {"errorMessage":"Service unavailable"}',
+      );
+      expect(clouds.log.join('')).toContain('AWS could not be asked');
+    } finally {
+      await clouds.startAws();
+    }
+    await expect(discover(credentials, https.host, https.port)).rejects.toThrow(/answered 40[134]/);
   });
 
   it('refuses software updates, whose jobs would be where no core looks', async () => {

@@ -96,7 +96,7 @@ describeAsRoot('a hostile function', () => {
     execFileSync('/bin/mknod', ['-m', '666', join(volume, 'kmsg'), 'c', '1', '11']);
     mkdirSync(join(bench.folder, 'certs'));
     // Readable by everybody: only the isolation stands between.
-    writeFileSync(join(bench.folder, 'certs', 'core.key'), SECRET, { mode: 0o644 });
+    writeFileSync(join(bench.folder, 'certs', 'attacked.key'), SECRET, { mode: 0o644 });
     writeFileSync(shmFile, SECRET, { mode: 0o644 });
     host(`assert libc.shmget(${shmKey}, 4096, 0o1666) != -1`);
     const socket = join(bench.folder, 'core.socket');

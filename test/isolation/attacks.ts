@@ -76,7 +76,7 @@ else: won(str(result))`,
 }
 
 const FILES: Attack[] = [
-  { what: "read the core's private key by its path", script: `gain(read('{{root}}/certs/core.key'))` },
+  { what: "read the core's private key by its path", script: `gain(read('{{root}}/certs/attacked.key'))` },
   {
     what: 'climb out of a mounted folder to the key',
     script: `
@@ -84,7 +84,7 @@ for start in ('/lambda', '/runtime', '{{volume}}', '/tmp', '/proc/self/cwd'):
     try:
         fd = os.open(start, os.O_RDONLY | os.O_DIRECTORY)
         for _ in range(12):
-            for name in ('certs/core.key', '{{rootName}}/certs/core.key', '{{root}}/certs/core.key'[1:]):
+            for name in ('certs/attacked.key', '{{rootName}}/certs/attacked.key', '{{root}}/certs/attacked.key'[1:]):
                 try: gain(os.read(os.open(name, os.O_RDONLY, dir_fd=fd), 1000).decode())
                 except OSError: pass
             above = os.open('..', os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
@@ -99,7 +99,7 @@ for start in ('/lambda', '/runtime', '{{volume}}', '/tmp', '/proc/self/cwd'):
     script: `
 for d, _, files in os.walk('/'):
     if d.startswith('/proc'): continue
-    if 'core.key' in files: gain(read(os.path.join(d, 'core.key')))`,
+    if 'attacked.key' in files: gain(read(os.path.join(d, 'attacked.key')))`,
   },
   {
     what: "read the key through other processes' roots, folders and descriptors",
@@ -107,7 +107,7 @@ for d, _, files in os.walk('/'):
 for pid in os.listdir('/proc'):
     if not pid.isdigit() and pid != 'thread-self': continue
     for place in ('root{{root}}', 'cwd/../certs', 'root/proc/1/root{{root}}/certs'):
-        for name in ('/certs/core.key', '/core.key'):
+        for name in ('/certs/attacked.key', '/attacked.key'):
             try: gain(read('/proc/%s/%s%s' % (pid, place, name)))
             except OSError: pass`,
   },
@@ -119,7 +119,7 @@ for make in (os.link, os.symlink):
     try:
         try: os.unlink('{{volume}}/way')
         except OSError: pass
-        make('{{root}}/certs/core.key', '{{volume}}/way')
+        make('{{root}}/certs/attacked.key', '{{volume}}/way')
         gain(read('{{volume}}/way'))
     except OSError: pass`,
     inContainerOnly: true,
@@ -130,7 +130,7 @@ for make in (os.link, os.symlink):
 class Handle(ctypes.Structure):
     _fields_ = [('bytes', ctypes.c_uint), ('type', ctypes.c_int), ('data', ctypes.c_ubyte * 128)]
 handle, mount = Handle(128), ctypes.c_int()
-call('name_to_handle_at', -100, b'{{root}}/certs/core.key', ctypes.byref(handle), ctypes.byref(mount), 0)
+call('name_to_handle_at', -100, b'{{root}}/certs/attacked.key', ctypes.byref(handle), ctypes.byref(mount), 0)
 fd = call('open_by_handle_at', os.open('/', os.O_RDONLY), ctypes.byref(handle), 0)
 gain(os.read(fd, 1000).decode())`,
   },

@@ -38,7 +38,7 @@ describeAsRoot.each<RootfsKind>(['overlay', 'bind'])('in a container whose root 
     folder = mkdtempSync('/var/tmp/greengrass-grants-');
     chmodSync(folder, 0o755);
     root = join(folder, 'greengrass');
-    key = join(folder, 'keys', 'core.key');
+    key = join(folder, 'keys', 'granted.key');
     for (const name of ['greengrass/code', 'greengrass/runtime', 'greengrass/certs', 'keys'])
       mkdirSync(join(folder, name), { recursive: true });
     writeFileSync(join(root, 'certs', 'secret'), SECRET);
@@ -118,7 +118,7 @@ describeAsRoot.each<RootfsKind>(['overlay', 'bind'])('in a container whose root 
   it('hides them also where a volume has them inside, and refuses a volume that lies in them', async () => {
     const mounts = [at(folder, '/mnt')];
     const { out } = await sh(
-      'cat /mnt/greengrass/certs/secret /mnt/keys/core.key; ls -A /mnt/greengrass; echo end',
+      'cat /mnt/greengrass/certs/secret /mnt/keys/granted.key; ls -A /mnt/greengrass; echo end',
       { mounts, uid: 0, gid: 0 },
     );
     expect(out).toBe('end');
@@ -126,6 +126,27 @@ describeAsRoot.each<RootfsKind>(['overlay', 'bind'])('in a container whose root 
       await expect(sh('true', { mounts: [at(source, '/mnt')] })).rejects.toThrow(
         /which functions must not see: choose another folder/,
       );
+  });
+
+  it('has nothing of other disks that are mounted below what it sees, and no second way to its root', async () => {
+    const disk = join(folder, 'disk');
+    mkdirSync(disk);
+    expect(spawnSync('/bin/mount', ['-t', 'tmpfs', 'tmpfs', disk]).status).toBe(0);
+    try {
+      writeFileSync(join(disk, 'file'), 'of another disk');
+      const { out } = await sh(
+        `cat ${disk}/file; echo x > ${disk}/written; cut -d' ' -f5 /proc/self/mountinfo | grep '^${folder}'`,
+        {
+          uid: 0,
+          gid: 0,
+        },
+      );
+      // What hides the core: its folder and the key.
+      expect(out.split('\n').sort()).toEqual([root, key].sort());
+      expect(existsSync(join(disk, 'written'))).toBe(false);
+    } finally {
+      spawnSync('/bin/umount', [disk]);
+    }
   });
 
   it('mounts a volume at a place that the host has, and says so where it can not', async () => {

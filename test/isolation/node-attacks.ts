@@ -4,7 +4,7 @@ import type { Attack } from './attacks.js';
 export const NODE_ATTACKS: ReadonlyArray<Omit<Attack, 'inContainerOnly'>> = [
   {
     what: "read the core's private key",
-    script: `won(require('fs').readFileSync('{{root}}/certs/core.key', 'utf8'))`,
+    script: `won(require('fs').readFileSync('{{root}}/certs/attacked.key', 'utf8'))`,
   },
   {
     what: "list the core's folder",
@@ -12,7 +12,7 @@ export const NODE_ATTACKS: ReadonlyArray<Omit<Attack, 'inContainerOnly'>> = [
   },
   {
     what: 'copy the key to a volume',
-    script: `require('fs').copyFileSync('{{root}}/certs/core.key', '{{volume}}/stolen'); won('copied')`,
+    script: `require('fs').copyFileSync('{{root}}/certs/attacked.key', '{{volume}}/stolen'); won('copied')`,
   },
   {
     what: "read another function's environment",

@@ -81,6 +81,30 @@ describeAsRoot('prepared workers', () => {
     expect(bench.functions.prepared).toBe(2);
   });
 
+  it('a function that needed two at once gets a second one, but no place of another function', async () => {
+    const slow = PYTHON.replace("    print('handled", "    time.sleep(0.5)\n    print('handled");
+    const [f, g] = ['f', 'g'].map((name) => bench.define(name, { 'main.py': slow }));
+    if (!f || !g) throw new Error('two functions');
+    const twoAtOnce = async () => {
+      bench.entries.length = 0;
+      bench.deliver(f, 't', '{}');
+      bench.deliver(f, 't', '{}');
+      await waitFor(() => bench.entries.filter(({ message }) => message.includes('handled')).length === 2);
+      await waitFor(() => bench.functions.workers().length === 0);
+    };
+    await bench.deploy(f, g);
+    await ready(2);
+    const before = bundles();
+    await twoAtOnce();
+    await ready(2);
+    // One of the two that stood ready was used, the other one is that of `g` and still stands.
+    expect(bundles().filter((bundle) => before.includes(bundle))).toHaveLength(1);
+    await bench.deploy(f);
+    await ready(1);
+    await twoAtOnce();
+    await ready(2);
+  });
+
   it('one that was killed meanwhile is replaced by a usual start', async () => {
     const f = bench.define('f', { 'main.py': PYTHON });
     await bench.deploy(f);

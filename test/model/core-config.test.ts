@@ -120,8 +120,19 @@ describe('config.json', () => {
       { ...V1_6, runtime: { maxConcurrentLimit: 5, lruSize: 10 } },
       /runtime\.maxConcurrentLimit/,
     ],
+    [
+      'an issuer that is none',
+      { ...V1_6, mqttServerCertificate: { issuer: 'me' } },
+      /mqttServerCertificate\.issuer/,
+    ],
   ])('with %s is refused with its place', (_name, value, expected) => {
     expect(problemsOf(value)).toMatch(expected);
+  });
+
+  it('has the cloud sign the certificate of the MQTT server, unless the core is to', () => {
+    expect(parse(V1_6).config.serverCertificateIssuer).toBe('cloud');
+    const own = parse({ ...V1_11, mqttServerCertificate: { issuer: 'core' } });
+    expect(own.config.serverCertificateIssuer).toBe('core');
   });
 
   it('lists all problems at once', () => {

@@ -107,6 +107,16 @@ describeSdk(
   describeAsRoot,
 );
 
+describeSdk(
+  {
+    ...NODEJS,
+    name: 'our Core SDK for Node.js, over HTTP',
+    install: (codeFolder) => install(codeFolder, OURS, 'aws-greengrass-core-sdk'),
+    withoutFrames: true,
+  },
+  describeAsRoot,
+);
+
 function install(codeFolder: string, source: string, name: string): void {
   const target = join(codeFolder, 'node_modules', name);
   mkdirSync(target, { recursive: true });

@@ -88,7 +88,9 @@ function python(name: string, sdkFolder: string, runtime = 'python3.11'): SdkLan
   };
 }
 
-describeSdk(python('our Core SDK for Python', join(PACKAGE_ROOT, 'greengrass/sdk/python')), describeAsRoot);
+const OURS = join(PACKAGE_ROOT, 'greengrass/sdk/python');
+describeSdk(python('our Core SDK for Python', OURS), describeAsRoot);
+describeSdk({ ...python('our Core SDK for Python, over HTTP', OURS), withoutFrames: true }, describeAsRoot);
 
 const amazons = process.env.GREENGRASSSDK_DIR ?? '';
 const isThere = existsSync(join(amazons, 'greengrasssdk'));
@@ -102,6 +104,6 @@ const hasPython2 = ['/usr/bin/python2.7', '/usr/local/bin/python2.7'].some((path
 if (!hasPython2)
   console.warn('skipped: Python 2.7 (Debian has none any more; install it as /usr/local/bin/python2.7)');
 describeSdk(
-  python('our Core SDK on Python 2.7', join(PACKAGE_ROOT, 'greengrass/sdk/python'), 'python2.7'),
+  python('our Core SDK on Python 2.7', OURS, 'python2.7'),
   hasPython2 ? describeAsRoot : describe.skip,
 );

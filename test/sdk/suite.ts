@@ -18,6 +18,8 @@ export interface SdkLanguage {
   readonly install: (codeFolder: string) => void;
   /** What a shadow refusal looks like: an exception, or the body as it came. */
   readonly shadowErrors: 'raised' | 'returned';
+  /** Our runtime speaks HTTP, as V1's do. */
+  readonly withoutFrames?: boolean;
 }
 
 export function describeSdk(language: SdkLanguage, describeIt: typeof describe): void {
@@ -28,7 +30,7 @@ export function describeSdk(language: SdkLanguage, describeIt: typeof describe):
     let binary: DeployedFunction;
 
     beforeAll(async () => {
-      bench = await startFunctions();
+      bench = await startFunctions({ withoutFrames: language.withoutFrames ?? false });
       const { runtime, handler, binaryHandler, files, install } = language;
       main = bench.define('main', files, { runtime, handler, pinned: true });
       peer = bench.define('peer', files, { runtime, handler });

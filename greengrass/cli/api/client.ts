@@ -2,10 +2,11 @@
 import * as sdk from '@aws-sdk/client-greengrass';
 import { GREENGRASS_API } from '../../model/greengrass-api.js';
 import type { ConnectedTo } from '../connect.js';
+import { withExtensions } from '../extensions.js';
 import { CallError } from './call-error.js';
 import type { Input } from './input-check.js';
 import type { Answer } from './paging.js';
-import { shapeOf } from './verbs.js';
+import { membersOf, shapeOf } from './verbs.js';
 
 // The versions we pin run on Node.js 20; the clients' advice to upgrade is not for gg's users.
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= 'true';
@@ -19,7 +20,9 @@ export interface Api {
 type AnyCommand = Parameters<sdk.GreengrassClient['send']>[0];
 
 export function openApi({ endpoint, region, credentials }: ConnectedTo): Api {
-  const client = new sdk.GreengrassClient({ endpoint, region, ...(credentials && { credentials }) });
+  const client = withExtensions(
+    new sdk.GreengrassClient({ endpoint, region, ...(credentials && { credentials }) }),
+  );
   return {
     call: async (operation, input) => {
       const command = commandOf(operation, input);
@@ -52,7 +55,7 @@ function inModelOrder(shapeName: string, value: unknown): unknown {
   if (typeof value !== 'object' || value === null || shape.type !== 'structure') return value;
   const members: ReadonlyMap<string, unknown> = new Map(Object.entries(value));
   return Object.fromEntries(
-    Object.entries(shape.members ?? {}).flatMap(([name, { shape: inner }]) => {
+    Object.entries(membersOf(shapeName)).flatMap(([name, { shape: inner }]) => {
       const member = members.get(name);
       if (member === undefined || member === null) return [];
       return [[name, NUMBERS.has(name) ? Number(member) : inModelOrder(inner, member)]];

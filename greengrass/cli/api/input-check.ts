@@ -2,7 +2,7 @@
 import { CheckError, check, z } from '../../lib/check.js';
 import { GREENGRASS_API } from '../../model/greengrass-api.js';
 import { UsageError } from '../usage-error.js';
-import { shapeOf } from './verbs.js';
+import { membersOf, shapeOf } from './verbs.js';
 
 export type Input = Readonly<Record<string, unknown>>;
 
@@ -49,7 +49,8 @@ function schemaOf(shapeName: string): z.ZodType {
 }
 
 function structureOf(shapeName: string): z.ZodType {
-  const { members = {}, required = [] } = shapeOf(shapeName);
+  const { required = [] } = shapeOf(shapeName);
+  const members = membersOf(shapeName);
   const known = Object.keys(members);
   const entries = Object.entries(members).map(([name, { shape }]) => {
     const schema = schemaOf(shape);

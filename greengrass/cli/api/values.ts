@@ -2,7 +2,7 @@
 import { UsageError } from '../usage-error.js';
 import { readParamFile } from './param-file.js';
 import { parseShorthand, ShorthandError, type ShorthandValue } from './shorthand.js';
-import { shapeOf, type VerbOption } from './verbs.js';
+import { membersOf, shapeOf, type VerbOption } from './verbs.js';
 
 /** Whether an option takes several words (a list) or exactly one. A boolean is a flag and takes none. */
 export function optionWords(option: VerbOption): 'none' | 'one' | 'several' {
@@ -56,7 +56,7 @@ function typed(option: string, shapeName: string, value: ShorthandValue): unknow
   if (Array.isArray(value)) return value;
   return Object.fromEntries(
     Object.entries(value).map(([key, item]) => {
-      const itemShape = type === 'map' ? shape.value : shape.members?.[key]?.shape;
+      const itemShape = type === 'map' ? shape.value : membersOf(shapeName)[key]?.shape;
       return [key, itemShape === undefined ? item : typed(option, itemShape, item)];
     }),
   );

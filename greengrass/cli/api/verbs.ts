@@ -1,6 +1,7 @@
 /** The API's operations as verbs of the command line, under the names that `aws greengrass` gives them. Pure. */
 import type { ShapeModel } from '../../model/api-model.js';
 import { GREENGRASS_API } from '../../model/greengrass-api.js';
+import { EXTENSION_MEMBERS } from '../../model/subscription-extension.js';
 
 /** One option of a verb, made of one member of the operation's input. */
 export interface VerbOption {
@@ -40,6 +41,16 @@ export function shapeOf(name: string): ShapeModel {
   const shape = GREENGRASS_API.shapes[name];
   if (!shape) throw new Error(`greengrass-api.ts has no shape "${name}"`);
   return shape;
+}
+
+/** Members of a structure: the model's, and behind them what greengrass-cloud knows beyond it. */
+export function membersOf(shapeName: string): NonNullable<ShapeModel['members']> {
+  const { members = {} } = shapeOf(shapeName);
+  if (shapeName !== 'Subscription') return members;
+  return {
+    ...members,
+    ...Object.fromEntries(EXTENSION_MEMBERS.map((name) => [name, { shape: '__integer' }])),
+  };
 }
 
 const OPERATIONS: ReadonlyMap<string, string> = new Map(

@@ -34,7 +34,7 @@ import { roleOperations } from './roles.js';
 import { runtimeConfigurationOperations } from './runtime-configuration.js';
 import { objectOperations } from './s3.js';
 import { secretOperations } from './secrets-manager.js';
-import { isForS3, serviceOf } from './services.js';
+import { isForS3, type Service, serviceOf } from './services.js';
 import { softwareUpdateOperations } from './software-updates.js';
 import { stsOperation } from './sts.js';
 import { tagOperations } from './tags.js';
@@ -87,7 +87,7 @@ export function createApp(context: ApiContext, parts: Parts): express.Express {
     const handlers = operation.isPublic ? [] : [authenticate];
     const paths = typeof operation.path === 'string' ? [operation.path] : [...operation.path];
     const method = operation.method.toLowerCase() as 'get' | 'post' | 'put' | 'patch' | 'delete';
-    const before = [isMeant(operation), ...handlers, notLeftToAws(context, operation)];
+    const before = [isMeant(operation), ...handlers];
     router[method](paths, ...before, (request, response) =>
       serve(context, operation, tokens, request, response),
     );
@@ -115,15 +115,6 @@ function isMeant({ path, target, isS3 = false }: Operation): express.RequestHand
   };
 }
 
-/** In a hybrid installation some services are AWS's own; their operations here say so. */
-function notLeftToAws({ leftToAws }: ApiContext, { name }: Operation): express.RequestHandler {
-  return (request, _response, next) => {
-    const service = serviceOf(request);
-    const reason = leftToAws?.(service.name, name);
-    next(reason === undefined ? undefined : refusal(service.badRequest, reason));
-  };
-}
-
 function unknownOperation(request: Request): void {
   throw refusal('UnknownOperationException', `There is no operation ${request.method} ${request.path}`);
 }
@@ -139,6 +130,7 @@ async function serve(
   const service = serviceOf(request);
   let answer: object | Reply | undefined;
   try {
+    checkNotLeftToAws(context, operation, service);
     answer = await handle(operation, tokens, request, response);
   } catch (error) {
     const refused = asApiError(error, service.badRequest);
@@ -150,6 +142,16 @@ async function serve(
   if (answer instanceof Reply) sendReply(response, answer);
   else if (answer === undefined) response.end();
   else response.set('content-type', service.contentType).end(JSON.stringify(answer));
+}
+
+/** In a hybrid installation some services are AWS's own; their operations here say so. */
+function checkNotLeftToAws(
+  { leftToAws }: ApiContext,
+  { name }: Operation,
+  { name: service, badRequest }: Service,
+): void {
+  const reason = leftToAws?.(service, name);
+  if (reason !== undefined) throw refusal(badRequest, reason);
 }
 
 async function handle(

@@ -5,10 +5,16 @@ import type {
   CreateCoreDefinitionRequest,
   UpdateCoreDefinitionRequest,
 } from '@aws-sdk/client-greengrass';
+import {
+  asksForSubscriptionExtensions,
+  EXTENSION_MEMBERS,
+  EXTENSIONS_HEADER,
+} from '../../model/subscription-extension.js';
 import { type ContainerVersion, DEFINITION_KINDS, type DefinitionKind } from '../store/store.js';
 import { describeContainer, describeVersion, GreengrassArns, newName } from './containers.js';
 import type { ApiContext } from './context.js';
 import { checkFunctions, checkResources, checkSubscriptions, refuseDuplicates } from './definition-checks.js';
+import type { SubscriptionContent } from './definition-content.js';
 import { refusal } from './errors.js';
 import type { Call, Operation } from './operation.js';
 import { GREENGRASS_PAGES, page } from './paging.js';
@@ -189,8 +195,18 @@ class DefinitionFamily {
     }
     return {
       ...describeVersion(this.#arns, version),
-      Definition: JSON.parse(version.content) as object,
+      Definition: this.#shown(call, JSON.parse(version.content) as object),
     };
+  }
+
+  /** What V1's API does not know is for those only that ask for it. */
+  #shown(call: Call, content: SubscriptionContent): object {
+    const { Subscriptions } = content;
+    if (this.#kind !== 'subscriptions' || !Subscriptions) return content;
+    if (asksForSubscriptionExtensions(call.header(EXTENSIONS_HEADER))) return content;
+    const isOfV1 = ([name]: [string, unknown]) => !EXTENSION_MEMBERS.some((member) => member === name);
+    const plain = Subscriptions.map((one) => Object.fromEntries(Object.entries(one).filter(isOfV1)));
+    return { ...content, Subscriptions: plain };
   }
 
   #findShort(call: Call) {

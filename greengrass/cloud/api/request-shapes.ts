@@ -7,6 +7,7 @@
 import { z } from '../../lib/check.js';
 import type { ShapeModel } from '../../model/api-model.js';
 import { GREENGRASS_API } from '../../model/greengrass-api.js';
+import { subscriptionExtension } from '../../model/subscription-extension.js';
 
 /** The type of an AWS client's request or member, as a server has it after the check: what is required is there. */
 export type Checked<T> =
@@ -82,6 +83,11 @@ const RULES: Readonly<Record<string, z.ZodType>> = {
   'CreateGroupRequest.Name': name,
 };
 
+/** Members beyond V1's model, by structure. */
+const EXTENSIONS: Readonly<Record<string, Readonly<Record<string, z.ZodType>>>> = {
+  Subscription: subscriptionExtension,
+};
+
 /** Required by the model, but an absent one is refused by the operation, in V1's words. */
 const CHECKED_LATER = new Set([
   'CreateDeploymentRequest.DeploymentType',
@@ -142,6 +148,9 @@ function structure(shapeName: string, { members = {}, required = [] }: ShapeMode
     const schema = RULES[path] ?? byName(path, member, target) ?? lazy(target);
     const isRequired = required.includes(member) && !CHECKED_LATER.has(path);
     fields[member] = isRequired ? schema : z.preprocess(nullIsAbsent, schema.optional()).optional();
+  }
+  for (const [member, schema] of Object.entries(EXTENSIONS[shapeName] ?? {})) {
+    fields[member] = z.preprocess(nullIsAbsent, schema).optional();
   }
   return z.object(fields);
 }

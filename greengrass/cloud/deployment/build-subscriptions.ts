@@ -8,10 +8,11 @@ export function toSubscriptions(
   resolved: ReadonlyMap<string, string>,
 ): GroupSubscription[] {
   const party = (name: string) => resolved.get(name) ?? name;
-  return entries.map(({ Id, Source, Subject, Target }) => ({
+  return entries.map(({ Id, Source, Subject, Target, ...extension }) => ({
     Id,
     Source: party(Source),
     Subject,
     Target: party(Target),
+    ...extension,
   }));
 }

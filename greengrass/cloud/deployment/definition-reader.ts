@@ -2,6 +2,7 @@
 import { z } from '../../lib/check.js';
 import { execution, functionEnvironment } from '../../model/function-config.js';
 import type { GroupProblem } from '../../model/group-checks.js';
+import { subscriptionExtension } from '../../model/subscription-extension.js';
 import type { VersionSource } from '../store/found-versions.js';
 import type { DefinitionKind } from '../store/store.js';
 
@@ -36,6 +37,7 @@ const subscriptionEntry = z.object({
   Source: z.string(),
   Subject: z.string(),
   Target: z.string(),
+  ...subscriptionExtension,
 });
 export type SubscriptionEntry = z.output<typeof subscriptionEntry>;
 const resourceEntry = z.object({

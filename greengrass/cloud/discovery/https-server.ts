@@ -121,10 +121,7 @@ export class DeviceHttpsServer {
         response.destroy();
         return;
       }
-      const refusal = error instanceof HttpRefusal ? error : new HttpRefusal(500, 'Internal server error');
-      if (!(error instanceof HttpRefusal)) {
-        this.#options.logger.error({ path: request.url, stack: (error as Error).stack }, 'Request failed.');
-      }
+      const refusal = this.#refusalOf(error as Error, request);
       const body = Buffer.from(JSON.stringify({ errorMessage: refusal.message }));
       // Nobody reads the rest of a body that is too large, so nothing can follow it on the connection.
       const headers = refusal.status === 413 ? [['connection', 'close'] as const] : [];
@@ -132,6 +129,18 @@ export class DeviceHttpsServer {
         response.destroy(),
       );
     }
+  }
+
+  /** What the client is told. That AWS can't be asked now is no fault of ours, and passes: clients try again after a 503. */
+  #refusalOf(error: Error, { url }: IncomingMessage): HttpRefusal {
+    if (error instanceof HttpRefusal) return error;
+    const { logger } = this.#options;
+    if (error.name === 'AwsError') {
+      logger.warn({ path: url, reason: error.message }, 'Request failed: AWS could not be asked.');
+      return new HttpRefusal(503, 'Service unavailable');
+    }
+    logger.error({ path: url, stack: error.stack }, 'Request failed.');
+    return new HttpRefusal(500, 'Internal server error');
   }
 
   async #answer(request: IncomingMessage): Promise<Answer> {

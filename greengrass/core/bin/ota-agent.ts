@@ -20,7 +20,7 @@ import { SoftwarePackages, UpdateRefused } from '../ota/software-packages.js';
 import { SoftwareUpdate } from '../ota/software-update.js';
 import { UpdateRecord } from '../ota/update-record.js';
 import { readRootConfig } from '../root-config.js';
-import { ServiceClient } from '../service-client.js';
+import { ServiceClient, ServiceError } from '../service-client.js';
 
 const REPLACED = 75;
 const LOG_BYTES = 1024 * 1024;
@@ -97,7 +97,14 @@ async function main(root: string): Promise<void> {
     ...{ root, thingName: config.thingName, link, packages, record: new UpdateRecord(root), logger },
     newUpdate: () => new SoftwareUpdate(updateOptions()),
     newSwitch: () => new AgentSwitch(updateOptions()),
-    fetch: (path, target, maxBytes) => service.downloadSoftware(path, target, maxBytes),
+    fetch: async (path, target, maxBytes) => {
+      try {
+        await service.downloadSoftware(path, target, maxBytes);
+      } catch (error) {
+        if (!(error instanceof ServiceError) || error.recoverable) throw error;
+        throw new UpdateRefused(error.message, { cause: error });
+      }
+    },
     setLogLevel: (level) => {
       logger.level = logLevel(level);
     },

@@ -88,15 +88,23 @@ export class Backlog {
     }
   }
 
-  /** Called by who has just published: has it wait where there is too much already. */
-  throttle(reader: Reader): void {
+  /**
+   * Called by who has just published: has it wait where there is too much already. `owesAcks`: others wait for PUBACKs that
+   * come behind its messages, so that it is not held for one slow reader: two of them would wait for each other.
+   */
+  throttle(reader: Reader, owesAcks = false): void {
     const slow = this.#pressing;
     if (slow === undefined && this.#bytes < HIGH_BYTES) return;
     this.#pressing = undefined;
     const wasPaused = this.isPaused(reader);
     if (this.#bytes >= HIGH_BYTES) this.#paused.add(reader);
-    if (slow?.holdsUp) this.#held.set(reader, slow);
+    if (slow?.holdsUp && !owesAcks) this.#held.set(reader, slow);
     if (!wasPaused && this.isPaused(reader)) reader.pause();
+  }
+
+  /** It has come to owe PUBACKs while it was held for one slow reader. */
+  letGo(reader: Reader): void {
+    if (this.#held.delete(reader) && !this.#paused.has(reader)) reader.resume();
   }
 
   isPaused(reader: Reader): boolean {

@@ -145,6 +145,7 @@ export class DeviceConnection implements PacketTaker {
     const { backlog } = this.#broker.writer;
     const { unsentBytes, writes } = this.#output;
     const awaitedAcks = this.#session?.awaitedAcks;
+    if (awaitedAcks !== undefined) backlog.letGo(this.#stream);
     const steps = awaitedAcks ?? writes;
     if (steps !== this.#steps || (unsentBytes === 0 && awaitedAcks === undefined)) this.#progress.heard();
     this.#steps = steps;
@@ -168,7 +169,8 @@ export class DeviceConnection implements PacketTaker {
       if (problem !== undefined) this.close(problem);
       else if (this.#hasPublished) {
         this.#hasPublished = false;
-        this.#broker.writer.backlog.throttle(this.#stream);
+        const owesAcks = this.#session?.awaitedAcks !== undefined;
+        this.#broker.writer.backlog.throttle(this.#stream, owesAcks);
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;

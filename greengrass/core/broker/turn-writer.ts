@@ -34,9 +34,11 @@ export class TurnWriter {
   turn(work: () => void): void {
     const isLater = this.#isScheduled;
     this.#isScheduled = true;
-    work();
-    if (isLater) return;
-    this.flush();
+    try {
+      work();
+    } finally {
+      if (!isLater) this.flush();
+    }
   }
 
   flush(): void {

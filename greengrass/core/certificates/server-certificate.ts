@@ -69,6 +69,7 @@ export class ServerCertificate implements Component {
   #authorityId: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #renewing: Promise<void> | undefined;
+  #looking: Promise<void> | undefined;
 
   constructor(options: ServerCertificateOptions) {
     this.#options = options;
@@ -132,7 +133,15 @@ export class ServerCertificate implements Component {
    * The addresses of this core that discovery gives have changed, perhaps by hand: a certificate that lacks one of them is
    * renewed. Never rejects.
    */
-  async addressesChanged(): Promise<void> {
+  addressesChanged(): Promise<void> {
+    // One look at a time, whoever writes notices and how often.
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = undefined;
+    });
+    return this.#looking;
+  }
+
+  async #look(): Promise<void> {
     if (!this.#wanted) return;
     const { service, thingName, logger } = this.#options;
     try {

@@ -5,6 +5,8 @@ import type { Spool, SpooledMessage } from './spool.js';
 /** Messages read from the spool at once, for each priority. */
 const READ_COUNT = 256;
 const READ_BYTES = 1024 * 1024;
+/** Priorities with messages that were read and not taken: memory must not grow with their number. */
+const MOST_LANES = 4;
 
 interface Lane {
   /** Id of the last message that was read. */
@@ -65,10 +67,23 @@ export class SpoolReader {
 
   #fill(spool: Spool, start: number, lane: Lane): void {
     if (lane.isAtEnd) return;
+    this.#bound();
     lane.read = spool.after(lane.cursor, READ_COUNT, READ_BYTES, start + LANE_SIZE);
     lane.readAt = 0;
     lane.cursor = lane.read.at(-1)?.id ?? lane.cursor;
     lane.isAtEnd = lane.read.length === 0;
+  }
+
+  /** Forgets what was read and not taken: it is read again when its turn comes. */
+  #bound(): void {
+    const full = [...this.#lanes.values()].filter(({ read, readAt }) => readAt < read.length);
+    if (full.length < MOST_LANES) return;
+    for (const lane of full) {
+      lane.cursor = (lane.read[lane.readAt]?.id ?? lane.cursor + 1) - 1;
+      lane.read = [];
+      lane.readAt = 0;
+      lane.isAtEnd = false;
+    }
   }
 
   #lane(start: number): Lane {

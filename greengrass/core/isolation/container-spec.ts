@@ -79,12 +79,14 @@ function tmpfs(destination: string, options: string[]): object {
   return { destination, type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'nodev', ...options] };
 }
 
+/** With "rprivate" crun binds everything below too, other disks of the host among it, and those writable. */
 function bind({ source, destination, readOnly }: Mount, kind: 'bind' | 'rbind' = 'rbind'): object {
+  const propagation = kind === 'bind' ? 'private' : 'rprivate';
   return {
     destination,
     type: 'bind',
     source,
-    options: [kind, readOnly ? 'ro' : 'rw', 'nosuid', 'nodev', 'rprivate'],
+    options: [kind, readOnly ? 'ro' : 'rw', 'nosuid', 'nodev', propagation],
   };
 }
 

@@ -53,6 +53,10 @@ export class FunctionHost {
   readonly #queue: WorkQueue;
   readonly #workers = new Set<Worker>();
   readonly #preparing: Preparing;
+  /** A second one, for a function whose messages come close together. */
+  readonly #spare: Preparing;
+  /** It needed a worker while it had one and none stood ready. */
+  #comesInBursts = false;
   readonly #starts = new Set<Promise<void>>();
   #history = NO_FAILURES;
   #failedStarts = 0;
@@ -69,6 +73,7 @@ export class FunctionHost {
     this.#context = context;
     this.#queue = new WorkQueue(context.budget);
     this.#preparing = { arn: deployed.arn, make: () => this.#prepare() };
+    this.#spare = { ...this.#preparing };
   }
 
   get workers(): readonly Worker[] {
@@ -125,7 +130,7 @@ export class FunctionHost {
     await Promise.all([...this.#workers].map((worker) => worker.stop()));
     // One that was just being started is stopped as soon as it is there.
     await Promise.allSettled(this.#starts);
-    await this.#context.prepared.drop(this.#preparing);
+    await Promise.all([this.#preparing, this.#spare].map((each) => this.#context.prepared.drop(each)));
   }
 
   /** Work that was another host's comes before what came since. */
@@ -186,7 +191,8 @@ export class FunctionHost {
   async #start(): Promise<void> {
     const { engine, logger, logs, specOf, onWorker, onProcess, prepared } = this.#context;
     const { arn } = this.deployed;
-    const ready = prepared.take(this.#preparing);
+    const ready = prepared.take(this.#preparing) ?? prepared.take(this.#spare);
+    if (!ready && this.#workers.size > 0) this.#comesInBursts = true;
     const worker = ready?.worker ?? this.#newWorker();
     this.#workers.add(worker);
     onWorker(this, worker);
@@ -219,7 +225,7 @@ export class FunctionHost {
         this.#failedStarts = 0;
         this.#dispatch();
         // What starts now would be in the way of nobody.
-        if (this.#canBePrepared) this.#context.prepared.prepare(this.#preparing);
+        this.#prepareNext();
       },
       onTimeout: (_worker, { invoker, invocationId }) => {
         this.#context.onFailure(arn, 'LambdaTimeout');
@@ -238,6 +244,14 @@ export class FunctionHost {
     const { pinned, isolation, mounts, devices } = this.deployed;
     const isPlain = mounts.length === 0 && devices.length === 0;
     return !pinned && isolation === 'GreengrassContainer' && isPlain && !this.#stopped;
+  }
+
+  /** The spare one takes no place from other functions. */
+  #prepareNext(): void {
+    if (!this.#canBePrepared) return;
+    const { prepared } = this.#context;
+    prepared.prepare(this.#preparing);
+    if (this.#comesInBursts) prepared.prepareIfRoom(this.#spare);
   }
 
   async #prepare(): Promise<PreparedWorker> {

@@ -1,7 +1,8 @@
 /**
  * Workers of on-demand functions, ready but for the last step: the container stands, and so does the interpreter with our
- * runtime where the runtime is ours; it waits for a word of the core before it loads the function. One for each function,
- * and no more than a limit in all: the one that was not needed for the longest time gives way.
+ * runtime where the runtime is ours; it waits for a word of the core before it loads the function. One for each function, two
+ * where its messages come close together, and no more than a limit in all: the one that was not needed for the longest time
+ * gives way.
  */
 import type { Logger } from '../../lib/log.js';
 import type { WorkerProcess } from '../isolation/worker-process.js';

@@ -29,6 +29,9 @@ export type ThingJob = NonNullable<z.output<typeof executionAnswer>['execution']
 const rejection = z.object({ code: z.string(), message: z.string().default('') });
 const tokenOf = z.object({ clientToken: z.string() });
 
+/** Refusals that are none: the same request may be taken later. */
+const PASSING = new Set(['InternalError', 'RequestThrottled']);
+
 /** The cloud said no. */
 export class JobRejected extends Error {
   override readonly name = 'JobRejected';
@@ -138,6 +141,7 @@ export class JobsClient {
 function refusalOf(answer: unknown): Error {
   try {
     const { code, message } = check(rejection, answer, 'refusal');
+    if (PASSING.has(code)) return new Error(`${code}: ${message}`);
     return new JobRejected(code, message);
   } catch (error) {
     return error as Error;

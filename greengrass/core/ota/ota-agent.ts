@@ -57,6 +57,7 @@ export class OtaAgent {
         { reason: (error as Error).message },
         'The update that was broken off could not be ended.',
       );
+      this.#retry = setTimeout(() => this.#look(), RETRY_MS);
     }
     newSwitch().correct(this.#options.record);
     if (await newSwitch().follow()) {
@@ -87,6 +88,8 @@ export class OtaAgent {
     while (this.#again && !this.#stopped) {
       this.#again = false;
       try {
+        // An error in the midst of an update, such as a full disk, may have left the daemon stopped.
+        await this.#options.newUpdate().recover();
         await this.#reportOutcome();
         this.#options.newSwitch().settle();
         for (const jobId of await this.#jobs.pending()) {
@@ -129,10 +132,12 @@ export class OtaAgent {
   async #run(jobId: string, job: SoftwareUpdateJob): Promise<UpdateEnd | undefined> {
     const { packages, newUpdate, newSwitch, record } = this.#options;
     const runs = job.software === 'core' ? packages.current : packages.agent;
+    let isFetched = false;
     try {
       await this.#jobs.report(jobId, { status: 'IN_PROGRESS', statusDetails: { step: 'downloading', runs } });
       const file = await this.#fetcher.fetch(job.package);
       await this.#jobs.report(jobId, { status: 'IN_PROGRESS', statusDetails: { step: 'installing', runs } });
+      isFetched = true;
       const software = { file, version: job.version, signature: job.package.signature };
       if (job.software === 'ota_agent') {
         await newSwitch().update(software, jobId);
@@ -149,10 +154,12 @@ export class OtaAgent {
     } catch (error) {
       // Cancelled meanwhile: nobody waits for its end.
       if (error instanceof JobRejected) return undefined;
-      if (!(error instanceof UpdateRefused)) throw error;
+      // A line that is down may come back. What fails here fails again, unless it has begun: then it is recovered.
+      const isFinal = error instanceof UpdateRefused || (isFetched && !record.trial);
+      if (!isFinal) throw error;
       this.#fetcher.clear();
       record.forgetOutcome();
-      return { status: 'FAILED', reason: error.message, runs };
+      return { status: 'FAILED', reason: (error as Error).message, runs };
     }
   }
 

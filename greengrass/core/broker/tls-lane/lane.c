@@ -34,6 +34,8 @@ enum {
   /* Handshakes under way; beyond it the oldest gives way. */
   MAX_HANDSHAKES = 1024,
   EVENTS_IN_TURN = 512,
+  /* A step of a handshake costs as much as a hundred messages: who is connected is served in between. */
+  HANDSHAKE_STEPS_IN_TURN = 4,
   ACCEPTS_IN_TURN = 64,
   /* A connection that has more than this many records waits for its next turn. */
   RECORDS_IN_TURN = 16,
@@ -435,6 +437,12 @@ static void serve(struct lane *lane, struct connection *one, uint32_t events) {
   else if (one->state == OPEN && (events & (EPOLLERR | EPOLLHUP))) fail(lane, one, "the connection was broken off");
 }
 
+/* The connection that an event is of; NULL where it is gone in this very turn, or its slot has another already. */
+static struct connection *connection_of_key(struct lane *lane, uint64_t key) {
+  struct connection *one = find(lane, (uint32_t)key);
+  return one != NULL && one->generation == (uint32_t)(key >> 32) && one->state != ENDED ? one : NULL;
+}
+
 static const uint64_t LISTENER = UINT64_MAX, AGAIN = UINT64_MAX - 1;
 
 static void on_ready(uv_poll_t *poll, int status, int ready) {
@@ -444,6 +452,7 @@ static void on_ready(uv_poll_t *poll, int status, int ready) {
   struct epoll_event events[EVENTS_IN_TURN];
   int count = epoll_wait(lane->epoll, events, EVENTS_IN_TURN, 0);
   bool accepts = false;
+  int handshakes = 0;
   for (int index = 0; index < count && !lane->is_closed; index++) {
     uint64_t key = events[index].data.u64;
     if (key == LISTENER) {
@@ -465,10 +474,16 @@ static void on_ready(uv_poll_t *poll, int status, int ready) {
       }
       continue;
     }
-    struct connection *one = find(lane, (uint32_t)key);
-    /* Gone in this very turn, or its slot has another already. */
-    if (one == NULL || one->generation != (uint32_t)(key >> 32) || one->state == ENDED) continue;
-    serve(lane, one, events[index].events);
+    struct connection *one = connection_of_key(lane, key);
+    if (one == NULL) continue;
+    if (one->state == HANDSHAKE) events[handshakes++] = events[index];
+    else serve(lane, one, events[index].events);
+  }
+  if (!lane->is_closed) deliver(lane);
+  /* Those left out come again with the next turn. */
+  for (int index = 0; index < handshakes && index < HANDSHAKE_STEPS_IN_TURN && !lane->is_closed; index++) {
+    struct connection *one = connection_of_key(lane, events[index].data.u64);
+    if (one != NULL) serve(lane, one, events[index].events);
   }
   if (!lane->is_closed) deliver(lane);
   /* Last: a slot that became free in this turn is not taken again while there are events of it. */

@@ -1,21 +1,25 @@
-from typing import IO, Literal, TypedDict, Union
+import sys
+from typing import BinaryIO, Union
 
-class ShadowError(Exception):
-    """The shadow service refused."""
+if sys.version_info >= (3, 8):
+    from typing import Literal, TypedDict
+else:
+    from typing_extensions import Literal, TypedDict
 
 class ShadowAnswer(TypedDict):
-    # JSON text.
     payload: bytes
+
+class ShadowError(Exception): ...
 
 class Client:
     def __init__(self) -> None: ...
     def get_thing_shadow(self, *, thingName: str) -> ShadowAnswer: ...
-    def update_thing_shadow(self, *, thingName: str, payload: Union[bytes, str, IO[bytes]]) -> ShadowAnswer: ...
+    def update_thing_shadow(self, *, thingName: str, payload: Union[bytes, str, BinaryIO]) -> ShadowAnswer: ...
     def delete_thing_shadow(self, *, thingName: str) -> ShadowAnswer: ...
     def publish(
         self,
         *,
         topic: str,
-        payload: Union[bytes, str, IO[bytes]] = ...,
+        payload: Union[bytes, str, BinaryIO] = ...,
         queueFullPolicy: Literal['', 'BestEffort', 'AllOrException'] = ...,
     ) -> None: ...

@@ -1,14 +1,18 @@
-from typing import IO, Literal, Optional, TypedDict, Union
+import sys
+from typing import BinaryIO, Optional, Union
 
-from .stream import StreamingBody as StreamingBody
+from .stream import StreamingBody
 
-class InvocationException(Exception):
-    """The core could not take the invocation."""
+if sys.version_info >= (3, 8):
+    from typing import Literal, TypedDict
+else:
+    from typing_extensions import Literal, TypedDict
 
-class InvokeAnswer(TypedDict):
-    # A StreamingBody on success, bytes of the error where the function failed, b'' for an Event.
+class Answer(TypedDict):
     Payload: Union[StreamingBody, bytes]
     FunctionError: Literal['', 'Handled', 'Unhandled']
+
+class InvocationException(Exception): ...
 
 class Client:
     def __init__(self, endpoint: str = ..., port: Optional[int] = ...) -> None: ...
@@ -16,8 +20,8 @@ class Client:
         self,
         *,
         FunctionName: str,
-        Qualifier: str = ...,
+        Qualifier: Optional[str] = ...,
         ClientContext: Union[bytes, str] = ...,
-        Payload: Union[bytes, str, IO[bytes]] = ...,
+        Payload: Union[bytes, str, BinaryIO] = ...,
         InvocationType: Literal['RequestResponse', 'Event'] = ...,
-    ) -> InvokeAnswer: ...
+    ) -> Answer: ...

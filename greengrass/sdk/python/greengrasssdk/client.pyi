@@ -1,10 +1,18 @@
-from typing import Literal, Optional, overload
+import sys
+from typing import overload
 
-from . import IoTDataPlane, Lambda, SecretsManager
+from .IoTDataPlane import Client as IoTDataClient
+from .Lambda import Client as LambdaClient
+from .SecretsManager import Client as SecretsManagerClient
+
+if sys.version_info >= (3, 8):
+    from typing import Literal
+else:
+    from typing_extensions import Literal
 
 @overload
-def client(client_type: Literal['lambda'], endpoint: str = ..., port: Optional[int] = ...) -> Lambda.Client: ...
+def client(client_type: Literal['iot-data']) -> IoTDataClient: ...
 @overload
-def client(client_type: Literal['iot-data']) -> IoTDataPlane.Client: ...
+def client(client_type: Literal['lambda']) -> LambdaClient: ...
 @overload
-def client(client_type: Literal['secretsmanager']) -> SecretsManager.Client: ...
+def client(client_type: Literal['secretsmanager']) -> SecretsManagerClient: ...
