@@ -32,6 +32,11 @@ export class PidFile {
     return pid !== undefined && isDaemonOf(pid, this.root) ? pid : undefined;
   }
 
+  /** True while the process lives and is this root's daemon, whatever the file says. */
+  isDaemon(pid: number): boolean {
+    return isDaemonOf(pid, this.root);
+  }
+
   #read(): number | undefined {
     try {
       const pid = Number.parseInt(readFileSync(this.path, 'utf8'), 10);

@@ -122,8 +122,8 @@ describeAsRoot('a V1 core', () => {
     await greengrassd(v1.root, 'stop');
     expect(await gg('unadopt', '--root', v1.root)).toMatchObject({ code: 0 });
     const after = contentOf(v1.root);
-    // What a core writes while it runs stays: logs and state.
-    const compared = Object.keys(after).filter((name) => !/^ggc\/(var|packages)\//.test(name));
+    // What a core writes while it runs stays: logs, state, telemetry.
+    const compared = Object.keys(after).filter((name) => !/^ggc\/(var|packages|telemetry)\//.test(name));
     expect(compared.sort()).toEqual(Object.keys(before).sort());
     for (const name of compared) expect([name, after[name]]).toEqual([name, before[name]]);
     expect(await gg('unadopt', '--root', v1.root)).toMatchObject({

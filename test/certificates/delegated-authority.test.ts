@@ -1,5 +1,5 @@
 /** The intermediate CA of a core: real group CAs sign it, openssl judges the chains, the core's clock is moved. */
-import { X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { lstatSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -60,11 +60,15 @@ function make(issuer: 'cloud' | 'core' = 'core'): ServerCertificate {
     issuer,
     logger: silentLogger(),
     now: () => nowMs,
+    // Made in no time, unlike those of RSA.
+    ownKeyPath: join(root, 'own.key'),
   });
 }
 
 beforeEach(async () => {
   root = mkdtempSync(join(tmpdir(), 'greengrass-delegated-'));
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+  writeFileSync(join(root, 'own.key'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
   store = await openSqliteStore(join(root, 'cloud.db'));
   authorities = new GroupAuthorities(store, '123456789012', 365);
   [nowMs, isAway, calls, addresses] = [Date.now(), false, [], []];

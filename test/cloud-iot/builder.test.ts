@@ -1,4 +1,7 @@
 /** Group version → group document: what is put in, what is looked up, and everything that must not get through. */
+import { createHash } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { BuildError, GroupBuilder } from '../../greengrass/cloud/deployment/builder.js';
 import type { GroupDocument } from '../../greengrass/model/group.js';
 import {
@@ -373,6 +376,36 @@ describe('the group builder', () => {
     expect(problems.filter((problem) => problem.code === code).map(({ message }) => message)).toEqual(
       expect.arrayContaining([expect.stringMatching(text)]),
     );
+  });
+
+  it('resolves models, and passes on what subscriptions say beyond V1', async () => {
+    mkdirSync(join(group.objectsFolder, 'models'), { recursive: true });
+    writeFileSync(join(group.objectsFolder, 'models', 'net.zip'), 'zip');
+    const digest = createHash('sha256').update('zip').digest('hex');
+    const document = await build({
+      devices: { Devices: [lamp] },
+      resources: volume({
+        S3MachineLearningModelResourceData: { S3Uri: 's3://models/net.zip', DestinationPath: '/net' },
+      }),
+      subscriptions: {
+        Subscriptions: [
+          { Id: 's', Source: lamp.ThingArn, Subject: 'a', Target: 'cloud', Priority: 5, Ttl: 60, Qos: 0 },
+        ],
+      },
+    });
+    const { Resources, Subscriptions } = document.GroupDefinitions;
+    expect(Resources.Content).toMatchObject([
+      {
+        Type: 'ML_MODEL_S3_OBJECT',
+        Data: {
+          DestinationPath: '/net',
+          ArtifactArn: expect.stringMatching(`/deployments/d1/artifacts/mlmodel/${digest}$`),
+          Size: 3,
+          FileName: 'net.zip',
+        },
+      },
+    ]);
+    expect(Subscriptions.Content).toMatchObject([{ Id: 's', Priority: 5, Ttl: 60, Qos: 0 }]);
   });
 
   it('names everything that is wrong at once', async () => {

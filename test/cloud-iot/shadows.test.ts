@@ -35,6 +35,28 @@ describe("the cloud's shadows", () => {
     expect(Object.keys(kept?.document?.state.reported ?? {})).toHaveLength(50);
   });
 
+  it('no update of two replicas is lost, nor refused by what one of them remembers', async () => {
+    const replicas = [new CloudShadows(store), new CloudShadows(store)];
+    await Promise.all(
+      Array.from({ length: 40 }, (_, n) =>
+        replicas[n % 2]?.update('shared', json({ state: { reported: { [`k${n}`]: n } } })),
+      ),
+    );
+    const kept = await store.shadows.find('shared');
+    expect(Object.keys(kept?.document?.state.reported ?? {})).toHaveLength(40);
+    expect(kept?.version).toBe(40);
+    // The first one remembers version 40 or less; the other deletes, and writes again.
+    await replicas[1]?.delete('shared');
+    await replicas[1]?.update('shared', json({ state: { reported: { only: 1 } } }));
+    const answer = await replicas[0]?.update(
+      'shared',
+      json({ state: { reported: { more: 2 } }, version: 41 }),
+    );
+    expect(answer?.code).toBe(200);
+    const after = await store.shadows.find('shared');
+    expect(after?.document?.state.reported).toEqual({ only: 1, more: 2 });
+  });
+
   it('one of two updates for the same version wins, the other conflicts', async () => {
     const shadows = new CloudShadows(store);
     await shadows.update('race', json({ state: { reported: { a: 0 } } }));

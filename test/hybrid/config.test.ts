@@ -16,7 +16,7 @@ describe('the file of a hybrid installation', () => {
     ['a region of China', { ...GOOD, region: 'cn-north-1' }, /region: must be a region of the partition aws/],
     ['no region', { accountId: GOOD.accountId, use: ['iot'] }, /region/],
     ['nothing to use', { ...GOOD, use: [] }, /use: must name at least one of iot, lambda/],
-    ['an unknown part', { ...GOOD, use: ['s3'] }, /use\.0: must be one of iot/],
+    ['an unknown part', { ...GOOD, use: ['dynamoDb'] }, /use\.0: must be one of iot/],
     [
       'an endpoint that is no address',
       { ...GOOD, endpoints: { iot: 'host' } },

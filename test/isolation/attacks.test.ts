@@ -70,6 +70,11 @@ def handler(event, context):
     return len(held)
 `;
 
+/** Granted read-only. On cgroup v2 that is refused to uid 0. */
+const DEVICE = '/dev/fuse';
+const hasDevice = existsSync(DEVICE);
+const isV2 = existsSync('/sys/fs/cgroup/cgroup.controllers');
+
 interface Outcome {
   readonly gains: readonly string[];
   readonly why: string;
@@ -132,7 +137,7 @@ describeAsRoot('a hostile function', () => {
               { source: volume, destination: volume, readOnly: false },
               { source: readOnly, destination: '/ro', readOnly: true },
             ],
-            devices: existsSync('/dev/fuse') ? [{ path: '/dev/fuse', readOnly: true }] : [],
+            devices: hasDevice && !(uid === 0 && isV2) ? [{ path: DEVICE, readOnly: true }] : [],
           }),
         );
       }
@@ -216,12 +221,13 @@ describeAsRoot('a hostile function', () => {
     );
   });
 
-  it.each(ATTACKS.filter(({ inContainerOnly }) => !inContainerOnly))(
-    'outside of a container root does $what: the test can fail',
-    ({ script }) => {
-      expect(host(filled(PRELUDE + script)).gains).not.toEqual([]);
-    },
-  );
+  it.each(
+    ATTACKS.filter(
+      ({ inContainerOnly, script }) => !inContainerOnly && (hasDevice || !script.includes(DEVICE)),
+    ),
+  )('outside of a container root does $what: the test can fail', ({ script }) => {
+    expect(host(filled(PRELUDE + script)).gains).not.toEqual([]);
+  });
 
   it('has harmed nobody: victim and host process are there, their secrets are in no log', () => {
     expect(hostProcess.exitCode).toBe(null);

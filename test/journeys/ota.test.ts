@@ -169,4 +169,19 @@ describeAsRoot('a core that was installed from a package', () => {
     expect(await lab.end(jobId)).toMatchObject({ status: 'SUCCEEDED' });
     expect(await lab.end(cancelled)).toMatchObject({ status: 'CANCELED', versionNumber: 2 });
   }, 90_000);
+
+  it('gives the place back to its agent where the new one does not stay up', async () => {
+    const before = lab.agentVersion;
+    const version = await lab.publish((home) => {
+      const file = join(home, 'dist/greengrass/core/bin/ota-agent.js');
+      const text = readFileSync(file, 'utf8');
+      writeFileSync(file, `if (!process.argv.includes('--check')) process.exit(1);\n${text}`);
+    });
+    const { status, statusDetails } = await lab.end(await lab.update('ota_agent'));
+    expect(status).toBe('FAILED');
+    expect(statusDetails?.detailsMap).toMatchObject({
+      ...{ runs: before, reason: `the OTA agent of version ${version} did not stay up` },
+    });
+    expect(lab.agentVersion).toBe(before);
+  }, 90_000);
 });

@@ -200,7 +200,6 @@ export class OtaLab {
   }
 
   async close(): Promise<void> {
-    if (process.env.OTA_DEBUG) console.log(this.agentLog);
     await this.stopAgent();
     await this.greengrassd('stop').catch(() => undefined);
     this.iot.destroy();

@@ -4,7 +4,7 @@
  * waits until it is healthy, prints its PID. Exit codes: 0 done, 1 failed, 2 wrong command line; `status` answers 3
  * where no daemon runs, as service scripts do.
  */
-import { existsSync, mkdirSync, openSync, readFileSync, realpathSync } from 'node:fs';
+import { mkdirSync, openSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
@@ -147,7 +147,8 @@ async function stop(root: string): Promise<void> {
   process.stdout.write(`Stopping greengrass daemon of PID: ${pid}\nWaiting\n`);
   process.kill(pid, 'SIGTERM');
   const deadline = Date.now() + STOP_WAIT_MS;
-  while (existsSync(`/proc/${pid}`) && pidFile.running() !== undefined) {
+  // The file goes before the process: a start that follows must not meet it.
+  while (pidFile.isDaemon(pid)) {
     if (Date.now() > deadline) {
       process.kill(pid, 'SIGKILL');
       throw new Failure(
