@@ -6,7 +6,7 @@
 import { z } from '../lib/check.js';
 import { encodingType, execution, functionEnvironment } from './function-config.js';
 import { shadowSyncMember } from './shadow-sync.js';
-import { subscriptionExtension } from './subscription-extension.js';
+import { subscriptionExtension } from './subscription-extension-checks.js';
 
 const id = z
   .string()

@@ -7,7 +7,7 @@
 import { z } from '../../lib/check.js';
 import type { ShapeModel } from '../../model/api-model.js';
 import { GREENGRASS_API } from '../../model/greengrass-api.js';
-import { subscriptionExtension } from '../../model/subscription-extension.js';
+import { subscriptionExtension } from '../../model/subscription-extension-checks.js';
 
 /** The type of an AWS client's request or member, as a server has it after the check: what is required is there. */
 export type Checked<T> =

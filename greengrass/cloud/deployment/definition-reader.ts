@@ -2,7 +2,7 @@
 import { z } from '../../lib/check.js';
 import { execution, functionEnvironment } from '../../model/function-config.js';
 import type { GroupProblem } from '../../model/group-checks.js';
-import { subscriptionExtension } from '../../model/subscription-extension.js';
+import { subscriptionExtension } from '../../model/subscription-extension-checks.js';
 import type { VersionSource } from '../store/found-versions.js';
 import type { DefinitionKind } from '../store/store.js';
 
