@@ -5,332 +5,89 @@
  * the cloud connection come last.
  */
 import { rmSync } from 'node:fs';
-import { totalmem } from 'node:os';
-import { join } from 'node:path';
-import type { Logger } from '../lib/log.js';
-import { PACKAGE_ROOT, VERSION } from '../lib/package-root.js';
-import { Vault } from '../lib/vault.js';
-import { certificateId } from '../lib/x509.js';
 import { isSameSystemFunction, parseGroupVersionArn, SYSTEM_FUNCTIONS } from '../model/arn.js';
-import { controlSocketPath } from '../model/control-socket.js';
-import type { CoreConfig } from '../model/core-config.js';
 import { EMPTY_GROUP, type GroupDocument } from '../model/group.js';
 import { userFunctions } from '../model/group-checks.js';
 import { CLOUD, SHADOW_SERVICE } from '../model/subscription.js';
-import { MqttServer } from './broker/mqtt-server.js';
 import { sessionStorePath } from './broker/session-store.js';
-import { RefusedDevices } from './certificates/refused-devices.js';
-import { ServerCertificate } from './certificates/server-certificate.js';
 import type { Component } from './component.js';
-import type { ControlRoute } from './control/control-route.js';
-import { ControlServer } from './control/control-server.js';
-import { spoolerRoute } from './control/spooler-route.js';
-import { traceRoutes } from './control/trace-routes.js';
-import { readCredentials, readPem } from './core-credentials.js';
-import { DeploymentAgent } from './deployment/agent.js';
-import { ArtifactStore } from './deployment/artifact-store.js';
-import { GroupStore } from './deployment/group-store.js';
-import { GroupRuntime } from './group-runtime.js';
-import { CloudEndpoint } from './iot-client/cloud-endpoint.js';
-import { IotConnection } from './iot-client/connection.js';
 import { DEFAULT_SPOOL, spoolSettings } from './iot-client/spool-settings.js';
-import { hostAddresses, IpDetector } from './ip-detector/ip-detector.js';
-import { type CredentialsAnswer, IpcServer } from './ipc/ipc-server.js';
-import { hiddenPathsOf } from './isolation/hidden-paths.js';
-import { Isolation } from './isolation/isolation.js';
-import { isolationFolder } from './isolation/place.js';
-import { Functions } from './lambda/functions.js';
-import { preparedWorkersFor } from './lambda/prepared-workers.js';
-import { LogFiles } from './logs/log-files.js';
-import { PidFile } from './pid-file.js';
-import { readRootConfig } from './root-config.js';
-import { Router } from './router/router.js';
-import { secretsKey } from './secrets/core-key.js';
-import { SecretManager } from './secrets/secret-manager.js';
-import { ServiceClient, ServiceError } from './service-client.js';
+import { CoreParts } from './parts.js';
 import { ShadowEndpoint } from './shadow/shadow-endpoint.js';
-import { shadowRoutes } from './shadow/shadow-routes.js';
-import { ShadowService } from './shadow/shadow-service.js';
 import { shadowStorePath } from './shadow/shadow-store.js';
-import { ShadowSync, syncedThings } from './shadow/sync/shadow-sync.js';
-import { TelemetryAgent } from './telemetry/telemetry-agent.js';
-import { RoleCredentialsSource } from './token-exchange/role-credentials.js';
-
-/** Pinned functions of a new group must stay up for so long before the deployment is a success. */
-const HEALTH_WINDOW_MS = 1_000;
-/** And those that are still loading their code then are watched for so long. */
-const HEALTH_LIMIT_MS = 10_000;
+import { syncedThings } from './shadow/sync/shadow-sync.js';
 
 export class Daemon {
-  readonly #config: CoreConfig;
-  readonly #pidFile: PidFile;
-  readonly #logs: LogFiles;
-  readonly #runtimeLog: Logger;
-  readonly #groupStore: GroupStore;
-  readonly #artifacts: ArtifactStore;
-  readonly #isolation: Isolation;
-  readonly #router: Router;
-  readonly #service: ServiceClient;
-  readonly #certificate: ServerCertificate;
-  readonly #mqttServer: MqttServer;
-  readonly #refusedDevices: RefusedDevices;
-  readonly #shadows: ShadowService;
-  readonly #shadowSync: ShadowSync;
-  readonly #connection: IotConnection;
-  readonly #cloud: CloudEndpoint;
-  readonly #functions: Functions;
-  readonly #ipc: IpcServer;
-  readonly #roleCredentials: RoleCredentialsSource;
-  readonly #secrets: SecretManager;
-  readonly #ipDetector: IpDetector;
-  readonly #group: GroupRuntime;
-  readonly #agent: DeploymentAgent;
-  readonly #telemetry: TelemetryAgent;
-  readonly #control: ControlServer;
+  readonly #parts: CoreParts;
   /** What was started, to be stopped in reverse. */
   readonly #started: Component[] = [];
 
   /** Reads config.json and the credentials, makes the parts, starts nothing. Throws ConfigError. */
   constructor(root: string) {
-    const { config, warnings } = readRootConfig(root);
-    const { writeDirectory, region, accountId, thingName } = config;
-    this.#config = config;
-    this.#pidFile = new PidFile(config.pidFileDirectory, root);
-    this.#logs = new LogFiles({ writeDirectory, region, accountId });
-    const log = (component: string) => this.#logs.systemLogger(component);
-    this.#runtimeLog = log('runtime');
-    const credentials = readCredentials(config);
-    this.#banner(root, credentials.certPem, warnings);
-
-    this.#groupStore = new GroupStore(writeDirectory);
-    this.#artifacts = new ArtifactStore(writeDirectory);
-    this.#isolation = new Isolation({
-      hiddenPaths: hiddenPathsOf(root, config),
-      stateFolder: isolationFolder(writeDirectory),
-      logger: this.#runtimeLog,
-    });
-    this.#router = new Router({ logger: log('GGRouter') });
-    this.#service = new ServiceClient({
-      host: config.ggHost,
-      port: config.ggHttpPort,
-      ...credentials,
-      ...(config.networkProxy ? { proxy: config.networkProxy } : {}),
-      logger: this.#runtimeLog,
-    });
-    this.#certificate = new ServerCertificate({
-      writeDirectory,
-      thingName,
-      service: this.#service,
-      logger: log('GGDeviceCertificateManager'),
-      issuer: config.serverCertificateIssuer,
-      hosts: () => this.#hosts(),
-      ...(config.mqttServerKeyPath === undefined ? {} : { ownKeyPath: config.mqttServerKeyPath }),
-    });
-    this.#mqttServer = new MqttServer({
-      port: config.ggMqttPort,
-      certificate: () => {
-        const loaded = this.#certificate.load();
-        if (!loaded) throw new Error('there is no server certificate yet');
-        return loaded;
-      },
-      onPublish: (message) => this.#router.route(message),
-      settle: () => this.#router.settle(),
-      sessionsPath: sessionStorePath(writeDirectory),
-      logger: log('GGConnManager'),
-    });
-    this.#shadows = new ShadowService({
-      path: shadowStorePath(writeDirectory),
-      logger: log(SHADOW_SERVICE),
-      emit: (message) => this.#router.route(message),
-    });
-    const link = {
-      host: config.iotHost,
-      port: config.iotMqttPort,
-      ...credentials,
-      keepAliveS: config.keepAliveS,
-      maxRetryIntervalS: config.mqttMaxConnectionRetryIntervalS,
-      operationTimeoutS: config.mqttOperationTimeoutS,
-      ...(config.networkProxy ? { proxy: config.networkProxy } : {}),
-      logger: this.#runtimeLog,
-    };
-    this.#connection = new IotConnection({ ...link, clientId: config.coreClientId });
-    this.#refusedDevices = new RefusedDevices({
-      thingName,
-      writeDirectory,
-      link: this.#connection,
-      service: this.#service,
-      onChange: (refused) => this.#mqttServer.setRefused(refused),
-      onNotice: () => void this.#certificate.addressesChanged(),
-      logger: log('GGDeviceCertificateManager'),
-    });
-    this.#cloud = new CloudEndpoint({
-      connection: this.#connection,
-      // V1's name for further connections of a core. It runs only where the group asks for a persistent session.
-      persistentConnection: new IotConnection({
-        ...link,
-        clientId: `${config.coreClientId}-c00`,
-        isPersistent: true,
-      }),
-      onMessage: (message) => this.#router.route(message),
-      writeDirectory,
-      logger: log('GGCloudSpooler'),
-    });
-    this.#shadowSync = new ShadowSync({
-      local: this.#shadows,
-      link: this.#connection,
-      timeoutMs: Math.max(1, config.shadowSyncTimeoutS) * 1000,
-      logger: log('GGShadowSyncManager'),
-    });
-    const keyPath = config.secretsKeyPath;
-    this.#secrets = new SecretManager({
-      folder: join(writeDirectory, 'deployment', 'secrets'),
-      vault: new Vault(secretsKey(keyPath ? readPem(keyPath, 'secrets key') : credentials.keyPem)),
-      service: this.#service,
-      logger: log('GGSecretManager'),
-    });
-    this.#telemetry = new TelemetryAgent({
-      ...{ thingName, writeDirectory, link: this.#connection },
-      aggregateIntervalMs: config.telemetry.aggregateIntervalS * 1000,
-      publishIntervalMs: config.telemetry.publishIntervalS * 1000,
-      droppedMessages: () => this.#cloud.waiting.dropped,
-      logger: this.#runtimeLog,
-    });
-    this.#functions = new Functions({
-      engine: this.#isolation,
-      onFailure: (functionArn, failure) => this.#telemetry.count(functionArn, failure),
-      logs: this.#logs,
-      logger: this.#runtimeLog,
-      services: {
-        publish: (source, topic, payload, allOrError) => {
-          const message = { source, topic, payload, qos: 0 } as const;
-          if (allOrError) return this.#router.routeToAllOrNone(message);
-          this.#router.route(message);
-          return true;
-        },
-        shadow: async (thing, operation, payload) => this.#shadows.request(thing, operation, payload),
-        secret: (functionArn, payload) => this.#secrets.answer(functionArn, payload),
-      },
-      facts: config,
-      maxWorkItemCount: config.maxWorkItemCount,
-      maxConcurrentLimit: config.maxConcurrentLimit,
-      lruSize: config.lruSize,
-      preparedWorkers: config.preparedWorkers ?? preparedWorkersFor(totalmem()),
-      interpreters: config.interpreters,
-      ipcPort: () => this.#ipc.port,
-      runtimesFolder: join(PACKAGE_ROOT, 'greengrass', 'runtimes'),
-    });
-    this.#roleCredentials = new RoleCredentialsSource({ service: this.#service, logger: this.#runtimeLog });
-    this.#ipc = new IpcServer({
-      port: config.ggDaemonPort,
-      desk: this.#functions,
-      logs: this.#logs,
-      credentials: () => this.#credentialsForFunctions(),
-      logger: this.#runtimeLog,
-    });
-    this.#ipDetector = new IpDetector({
-      thingName,
-      service: this.#service,
-      port: () => this.#mqttServer.port,
-      logger: log('GGIPDetector'),
-    });
-    this.#group = new GroupRuntime({
-      config,
-      router: this.#router,
-      mqttServer: this.#mqttServer,
-      functions: this.#functions,
-      cloud: this.#cloud,
-      certificate: this.#certificate,
-      logs: this.#logs,
-      logger: this.#runtimeLog,
+    this.#parts = new CoreParts(root, {
       onGroup: (group) => this.#groupChanged(group),
-      hosts: () => this.#hosts(),
-      containerProblem: () => {
-        const { available, reasons } = this.#isolation.report;
-        return available ? undefined : reasons.join('; ');
-      },
-      healthWindowMs: HEALTH_WINDOW_MS,
-      healthLimitMs: HEALTH_LIMIT_MS,
-    });
-    this.#agent = new DeploymentAgent({
-      thingName,
-      writeDirectory,
-      link: this.#connection,
-      service: this.#service,
-      groupStore: this.#groupStore,
-      artifacts: this.#artifacts,
-      fetchSecrets: (group, place) => this.#secrets.fetch(group, place),
-      swap: (group, codeFolders, onSwap) => this.#group.swap(group, codeFolders, onSwap),
       reset: () => this.#reset(),
-      logger: this.#runtimeLog,
     });
-    this.#control = new ControlServer({
-      path: controlSocketPath(writeDirectory),
-      routes: this.#controlRoutes(),
-      logger: this.#runtimeLog,
-    });
-  }
-
-  /** What `gg` can ask a running core; each part brings its own. */
-  #controlRoutes(): ControlRoute[] {
-    return [
-      ...traceRoutes(this.#router),
-      ...shadowRoutes(this.#shadows, this.#shadowSync),
-      spoolerRoute({ cloud: this.#cloud, connection: this.#connection }),
-    ];
   }
 
   /** Resolves when the core serves; answers what of it does not, in words. */
   async start(): Promise<string[]> {
     this.#claim();
-    const group = this.#groupStore.load();
-    await this.#isolation.probe();
-    this.#router.register(CLOUD, this.#cloud);
-    this.#router.register(SHADOW_SERVICE, new ShadowEndpoint(this.#shadows));
-    this.#certificate.onChanged(() => this.#mqttServer.reloadCertificate());
+    const group = this.#parts.groupStore.load();
+    await this.#parts.isolation.probe();
+    this.#parts.router.register(CLOUD, this.#parts.cloud);
+    this.#parts.router.register(SHADOW_SERVICE, new ShadowEndpoint(this.#parts.shadows));
+    this.#parts.certificate.onChanged(() => this.#parts.mqttServer.reloadCertificate());
     await this.#startAll([
-      this.#shadows,
-      this.#shadowSync,
-      this.#cloud,
-      this.#ipc,
-      this.#functions,
-      this.#certificate,
-      this.#refusedDevices,
+      this.#parts.shadows,
+      this.#parts.shadowSync,
+      this.#parts.cloud,
+      this.#parts.ipc,
+      this.#parts.functions,
+      this.#parts.certificate,
+      this.#parts.refusedDevices,
     ]);
     const unhealthy = await this.#activate(group);
     // A deployment may have started it already; it is stopped like everything else.
-    this.#started.push(this.#mqttServer);
-    await this.#startAll([this.#control, this.#ipDetector, this.#agent, this.#telemetry, this.#connection]);
-    this.#runtimeLog.info({ pid: process.pid }, 'Greengrass daemon started.');
+    this.#started.push(this.#parts.mqttServer);
+    await this.#startAll([
+      this.#parts.control,
+      this.#parts.ipDetector,
+      this.#parts.agent,
+      this.#parts.telemetry,
+      this.#parts.connection,
+    ]);
+    this.#parts.runtimeLog.info({ pid: process.pid }, 'Greengrass daemon started.');
     return unhealthy;
   }
 
   /** Stops all parts in reverse; nothing of this core is left on the machine but its files. Idempotent. */
   async stop(): Promise<void> {
-    this.#runtimeLog.info('Greengrass daemon is stopping.');
+    this.#parts.runtimeLog.info('Greengrass daemon is stopping.');
     for (const component of this.#started.splice(0).reverse()) {
       try {
         await component.stop();
       } catch (error) {
-        this.#runtimeLog.error(
+        this.#parts.runtimeLog.error(
           { component: component.name, reason: (error as Error).message },
           'Component did not stop cleanly.',
         );
       }
     }
-    this.#service.close();
-    await this.#isolation.close();
-    this.#runtimeLog.info('Greengrass daemon stopped.');
-    this.#logs.close();
-    this.#pidFile.removeOwn();
+    this.#parts.service.close();
+    await this.#parts.isolation.close();
+    this.#parts.runtimeLog.info('Greengrass daemon stopped.');
+    this.#parts.logs.close();
+    this.#parts.pidFile.removeOwn();
   }
 
   /** One daemon for a root. */
   #claim(): void {
-    const other = this.#pidFile.running();
+    const other = this.#parts.pidFile.running();
     if (other !== undefined && other !== process.pid) {
       throw new Error(`Greengrass daemon is already running with PID: ${other}`);
     }
-    this.#pidFile.write(process.pid);
+    this.#parts.pidFile.write(process.pid);
   }
 
   async #startAll(components: readonly Component[]): Promise<void> {
@@ -344,61 +101,40 @@ export class Daemon {
   async #activate(group: GroupDocument): Promise<string[]> {
     try {
       const codeFolders = new Map(
-        userFunctions(group).map((f) => [f.FunctionArn, this.#artifacts.folderOf(f)]),
+        userFunctions(group).map((f) => [f.FunctionArn, this.#parts.artifacts.folderOf(f)]),
       );
-      const swap = await this.#group.swap(group, codeFolders);
+      const swap = await this.#parts.group.swap(group, codeFolders);
       await swap.commit();
       return [];
     } catch (error) {
       const reason = (error as Error).message;
-      this.#runtimeLog.error({ reason }, 'The deployed group could not be started.');
+      this.#parts.runtimeLog.error({ reason }, 'The deployed group could not be started.');
       return [`the deployed group could not be started: ${reason}`];
     }
   }
 
-  /** Names and addresses that the local MQTT server answers at. */
-  #hosts(): string[] {
-    return ['localhost', ...hostAddresses()];
-  }
-
   /** Parts that only look at the group. */
-  async #credentialsForFunctions(): Promise<CredentialsAnswer> {
-    try {
-      const credentials = await this.#roleCredentials.current();
-      return {
-        AccessKeyId: credentials.accessKeyId,
-        SecretAccessKey: credentials.secretAccessKey,
-        Token: credentials.sessionToken,
-        Expiration: credentials.expiration,
-      };
-    } catch (error) {
-      if (!(error instanceof ServiceError)) throw error;
-      this.#runtimeLog.warn({ reason: error.message }, 'There are no credentials of the group role.');
-      return { refused: error.recoverable ? 503 : 404, reason: error.reason };
-    }
-  }
-
   #groupChanged(group: GroupDocument): void {
-    this.#roleCredentials.forget();
-    this.#secrets.use(group);
-    this.#refusedDevices.setGroup(
+    this.#parts.roleCredentials.forget();
+    this.#parts.secrets.use(group);
+    this.#parts.refusedDevices.setGroup(
       group.Arn === undefined ? undefined : parseGroupVersionArn(group.Arn)?.groupId,
     );
     const system = (arn: string) =>
       group.GroupDefinitions.Lambdas.Content.find((f) => isSameSystemFunction(f.FunctionArn, arn));
     const ipDetector = system(SYSTEM_FUNCTIONS.ipDetector);
-    this.#ipDetector.configure(
+    this.#parts.ipDetector.configure(
       ipDetector && (ipDetector.DeploymentConfiguration.Environment?.Variables ?? {}),
     );
-    void this.#ipDetector.look();
-    this.#shadowSync.setThings(syncedThings(group.GroupDefinitions.ShadowSync.Content));
+    void this.#parts.ipDetector.look();
+    this.#parts.shadowSync.setThings(syncedThings(group.GroupDefinitions.ShadowSync.Content));
     const spooler = system(SYSTEM_FUNCTIONS.spooler);
     try {
-      this.#cloud.configure(
+      this.#parts.cloud.configure(
         spooler ? spoolSettings(spooler.DeploymentConfiguration.Environment?.Variables ?? {}) : DEFAULT_SPOOL,
       );
     } catch (error) {
-      this.#runtimeLog.error(
+      this.#parts.runtimeLog.error(
         { reason: (error as Error).message },
         'The settings of GGCloudSpooler were refused; it keeps the ones it had.',
       );
@@ -407,29 +143,18 @@ export class Daemon {
 
   /** V1's reset: functions, user logs, shadows and server certificate go; configuration and core certificate stay. */
   async #reset(): Promise<void> {
-    const swap = await this.#group.swap(EMPTY_GROUP, new Map());
+    const swap = await this.#parts.group.swap(EMPTY_GROUP, new Map());
     await swap.commit();
-    await this.#mqttServer.stop();
-    this.#certificate.forget();
-    this.#refusedDevices.forget();
-    this.#logs.deleteUserLogs();
-    this.#secrets.clear();
-    await this.#shadows.stop();
-    const { writeDirectory } = this.#config;
+    await this.#parts.mqttServer.stop();
+    this.#parts.certificate.forget();
+    this.#parts.refusedDevices.forget();
+    this.#parts.logs.deleteUserLogs();
+    this.#parts.secrets.clear();
+    await this.#parts.shadows.stop();
+    const { writeDirectory } = this.#parts.config;
     for (const path of [shadowStorePath(writeDirectory), sessionStorePath(writeDirectory)]) {
       for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
     }
-    await this.#shadows.start();
-  }
-
-  #banner(root: string, certPem: string, warnings: readonly string[]): void {
-    const { writeDirectory } = this.#config;
-    const log = this.#runtimeLog;
-    log.info(`Greengrass Version: ${VERSION}`);
-    log.info(`Greengrass Root: ${root}`);
-    log.info(`Greengrass Write Directory: ${writeDirectory}`);
-    log.info(`Group File Directory: ${join(writeDirectory, 'deployment', 'group')}`);
-    log.info(`Certificate fingerprint: ${certificateId(certPem)}`);
-    for (const warning of warnings) log.warn(`config.json: ${warning}`);
+    await this.#parts.shadows.start();
   }
 }

@@ -5,14 +5,14 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createServer, type Server } from 'node:https';
+import { createServer } from 'node:https';
 import { pipeline } from 'node:stream/promises';
 import type { TLSSocket } from 'node:tls';
 import type { Logger } from '../../lib/log.js';
 import type { DeviceNotices } from '../authority/device-notices.js';
 import type { GroupAuthorities } from '../authority/group-authorities.js';
 import { isActive, peerCertificateId } from '../iot/device-identity.js';
-import { followSockets } from '../iot/open-sockets.js';
+import { Listening } from '../iot/open-sockets.js';
 import type { SecretSource } from '../store/secret-source.js';
 import type { ArtifactStore, Store } from '../store/store.js';
 import { type Answer, type Call, HttpRefusal } from './call.js';
@@ -51,8 +51,7 @@ export interface Route {
 export class DeviceHttpsServer {
   readonly #options: DeviceHttpsOptions;
   readonly #routes: readonly Route[];
-  #server: Server | undefined;
-  #closeSockets: () => void = () => {};
+  #listening: Listening | undefined;
 
   constructor(options: DeviceHttpsOptions) {
     this.#options = options;
@@ -65,8 +64,7 @@ export class DeviceHttpsServer {
   }
 
   get port(): number {
-    const address = this.#server?.address();
-    return typeof address === 'object' && address ? address.port : this.#options.port;
+    return this.#listening?.port ?? this.#options.port;
   }
 
   async start(): Promise<void> {
@@ -89,26 +87,18 @@ export class DeviceHttpsServer {
       (request, response) => void this.#serve(request, response),
     );
     server.setTimeout(IDLE_TIMEOUT_MS);
-    this.#closeSockets = followSockets(server);
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(port, host, resolve);
-    });
-    this.#server = server;
+    this.#listening = await Listening.on(server, { port, host });
   }
 
   async stop(): Promise<void> {
-    const server = this.#server;
-    this.#server = undefined;
-    if (!server) return;
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    this.#closeSockets();
-    await closed;
+    const listening = this.#listening;
+    this.#listening = undefined;
+    await listening?.stop();
   }
 
   /** Serves a TLS connection that was accepted elsewhere; its handshake asked for a client certificate. */
   accept(socket: TLSSocket): void {
-    if (this.#server) this.#server.emit('secureConnection', socket);
+    if (this.#listening) this.#listening.accept(socket);
     else socket.destroy();
   }
 

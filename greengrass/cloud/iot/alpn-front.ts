@@ -2,9 +2,9 @@
  * Port 443 of AWS IoT: one TLS listener for MQTT and HTTPS, which the client tells apart by ALPN. A client that names
  * another protocol is refused in the handshake, one that names none afterwards.
  */
-import { createServer, type Server, type TLSSocket } from 'node:tls';
+import { createServer, type TLSSocket } from 'node:tls';
 import type { Logger } from '../../lib/log.js';
-import { followSockets } from './open-sockets.js';
+import { Listening } from './open-sockets.js';
 import { deviceTlsOptions } from './tls-options.js';
 
 const MQTT = 'x-amzn-mqtt-ca';
@@ -28,16 +28,14 @@ export interface AlpnFrontOptions {
 
 export class AlpnFront {
   readonly #options: AlpnFrontOptions;
-  #server: Server | undefined;
-  #closeSockets: () => void = () => {};
+  #listening: Listening | undefined;
 
   constructor(options: AlpnFrontOptions) {
     this.#options = options;
   }
 
   get port(): number {
-    const address = this.#server?.address();
-    return typeof address === 'object' && address ? address.port : this.#options.port;
+    return this.#listening?.port ?? this.#options.port;
   }
 
   async start(): Promise<void> {
@@ -48,21 +46,13 @@ export class AlpnFront {
       socket.destroy();
       logger.debug({ reason: error.message }, 'TLS handshake failed.');
     });
-    this.#closeSockets = followSockets(server);
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(port, host, resolve);
-    });
-    this.#server = server;
+    this.#listening = await Listening.on(server, { port, host });
   }
 
   async stop(): Promise<void> {
-    const server = this.#server;
-    this.#server = undefined;
-    if (!server) return;
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    this.#closeSockets();
-    await closed;
+    const listening = this.#listening;
+    this.#listening = undefined;
+    await listening?.stop();
   }
 
   #dispatch(socket: TLSSocket): void {
