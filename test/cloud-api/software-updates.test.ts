@@ -9,9 +9,11 @@ import {
   UpdateThingRuntimeConfigurationCommand,
 } from '@aws-sdk/client-greengrass';
 import {
+  AddThingToThingGroupCommand,
   CancelJobCommand,
   CancelJobExecutionCommand,
   CreateThingCommand,
+  CreateThingGroupCommand,
   DeleteJobCommand,
   DescribeJobCommand,
   DescribeJobExecutionCommand,
@@ -117,6 +119,28 @@ describe('CreateSoftwareUpdateJob', () => {
     });
   });
 
+  it('is for all things of a thing group, and of the groups below it, each once', async () => {
+    const [name, below] = [`floor-${randomUUID()}`, `room-${randomUUID()}`];
+    const { thingGroupArn = '' } = await iot.send(new CreateThingGroupCommand({ thingGroupName: name }));
+    await expect(update([thingGroupArn])).rejects.toThrow(/UpdateTargets: are 0 things together/);
+    await iot.send(new CreateThingGroupCommand({ thingGroupName: below, parentGroupName: name }));
+    const [first, second, third] = [await thing(), await thing(), await thing()];
+    for (const [thingGroupName, thingName] of [
+      [name, first.name],
+      [below, first.name],
+      [below, second.name],
+    ]) {
+      await iot.send(new AddThingToThingGroupCommand({ thingGroupName, thingName }));
+    }
+    const { IotJobId: jobId = '' } = await update([thingGroupArn, third.arn]);
+    const { executionSummaries = [] } = await iot.send(new ListJobExecutionsForJobCommand({ jobId }));
+    const things = executionSummaries.map(({ thingArn }) => thingArn).sort();
+    expect(things).toEqual([first.arn, second.arn, third.arn].sort());
+    await expect(update([`${thingGroupArn}x`])).rejects.toThrow(
+      /x is not the ARN of a thing or a thing group/,
+    );
+  });
+
   it('brings the newest package that there is for the platform, and is refused where there is none', async () => {
     const targets = [(await thing()).arn];
     const versionFor = async (UpdateTargetsOperatingSystem: string) =>
@@ -195,11 +219,11 @@ describe('CreateSoftwareUpdateJob', () => {
     const { arn } = await thing();
     const before = (await allJobs()).length;
     const cases: ReadonlyArray<readonly [() => Promise<unknown>, RegExp]> = [
-      [() => update([]), /UpdateTargets: must be 1 to 100 ARNs of things/],
+      [() => update([]), /UpdateTargets: must be 1 to 100 ARNs of things or thing groups/],
       [() => update(Array.from({ length: 101 }, () => arn)), /UpdateTargets: must be 1 to 100/],
       [
         () => update([arn, `${arn}x`]),
-        /UpdateTargets: arn:aws:iot:.*x is not the ARN of a thing that exists/,
+        /UpdateTargets: arn:aws:iot:.*x is not the ARN of a thing or a thing group that exists/,
       ],
       [() => update([arn.replace(/:\d{12}:/, ':999999999999:')]), /999999999999.* is not the ARN of a thing/],
       [() => update(['core']), /UpdateTargets: core is not the ARN/],

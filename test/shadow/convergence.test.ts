@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Json, JsonObject, ShadowState } from '../../greengrass/model/shadow-document.js';
 import { IN_MEMORY, World } from './sync-world.js';
 
-const SEEDS = Number(process.env.SHADOW_SEEDS ?? 2000);
+const SEEDS = Number(process.env.SHADOW_SEEDS ?? 700);
 const FIRST = Number(process.env.SHADOW_SEED ?? 1);
 const BLOCK = 100;
 

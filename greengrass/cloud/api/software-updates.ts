@@ -1,7 +1,6 @@
 /** Software updates of cores: CreateSoftwareUpdateJob makes a job of AWS IoT, which the cores' OTA agents look for. */
 import { randomUUID } from 'node:crypto';
 import type { CreateSoftwareUpdateJobRequest } from '@aws-sdk/client-greengrass';
-import { thingNameOf } from '../../model/arn.js';
 import {
   compareSoftwareVersions,
   type SoftwareUpdateJob,
@@ -14,6 +13,7 @@ import { refusal } from './errors.js';
 import type { Operation } from './operation.js';
 import { body } from './request-shapes.js';
 import { ROLE_ARN } from './roles.js';
+import { thingsOfTargets } from './update-targets.js';
 
 const creation = body<CreateSoftwareUpdateJobRequest>('CreateSoftwareUpdateJob');
 
@@ -24,13 +24,13 @@ const PLATFORMS: Readonly<Record<string, readonly string[]>> = {
   raspbian: ['armv7l', 'armv6l'],
   openwrt: ['aarch64', 'armv7l'],
 };
-const MAX_TARGETS = 100;
 
 /** The system of packages that serve every system with the GNU C library; OpenWrt has another one. */
 const ANY_LINUX = 'linux';
 const OWN_C_LIBRARY = 'openwrt';
 
-export function softwareUpdateOperations({ store, jobs, region, accountId }: ApiContext): Operation[] {
+export function softwareUpdateOperations(context: ApiContext): Operation[] {
+  const { store, jobs, region, accountId } = context;
   return [
     {
       name: 'CreateSoftwareUpdateJob',
@@ -49,7 +49,7 @@ export function softwareUpdateOperations({ store, jobs, region, accountId }: Api
         if (!ROLE_ARN.test(request.S3UrlSignerRole)) {
           throw refusal('BadRequestException', 'S3UrlSignerRole: That role ARN is invalid.');
         }
-        const thingNames = await checkTargets(request.UpdateTargets);
+        const thingNames = await thingsOfTargets(context, request.UpdateTargets);
         const software = newest(await store.software.list(), system, architecture);
         if (!software) {
           throw refusal(
@@ -88,25 +88,6 @@ export function softwareUpdateOperations({ store, jobs, region, accountId }: Api
       },
     },
   ];
-
-  /** Answers the things' names. */
-  async function checkTargets(targets: readonly string[]): Promise<string[]> {
-    if (targets.length === 0 || targets.length > MAX_TARGETS) {
-      throw refusal('BadRequestException', `UpdateTargets: must be 1 to ${MAX_TARGETS} ARNs of things.`);
-    }
-    const names: string[] = [];
-    for (const target of targets) {
-      const thing = await store.things.find(thingNameOf(target) ?? '');
-      if (thing?.thingArn !== target) {
-        throw refusal(
-          'BadRequestException',
-          `UpdateTargets: ${target} is not the ARN of a thing that exists.`,
-        );
-      }
-      names.push(thing.thingName);
-    }
-    return names;
-  }
 }
 
 /** V1 updates to the newest version always. A package of the very system comes before one for all. */
