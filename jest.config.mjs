@@ -9,5 +9,5 @@ export default {
   testEnvironment: 'node',
   transform: {},
   testTimeout: 60_000,
-  maxWorkers: 2,
+  maxWorkers: 3,
 };

@@ -44,6 +44,8 @@ export class CloudBench {
   takeOver: ((socket: TLSSocket) => void) | undefined;
   /** ALPN protocol of each connection. */
   readonly protocols: Array<string | false | null> = [];
+  /** Connections that were begun, whatever became of them. */
+  knocks = 0;
   broker: Aedes | undefined;
   #server: Server | undefined;
   #port = 0;
@@ -84,6 +86,9 @@ export class CloudBench {
       requestCert: true,
       rejectUnauthorized: true,
       ALPNProtocols: ['x-amzn-mqtt-ca'],
+    });
+    server.on('connection', () => {
+      this.knocks += 1;
     });
     server.on('secureConnection', (socket) => {
       this.#sockets.add(socket);
