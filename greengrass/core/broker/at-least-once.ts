@@ -7,8 +7,8 @@ import { ownPublish, type PublishBytes } from './server-packets.js';
 
 /** Most messages that a device may leave without PUBACK before the next ones wait. */
 export const MAX_IN_FLIGHT = 10_000;
-/** Most bytes that wait behind them. */
-const MAX_WAITING_BYTES = 1024 * 1024;
+/** What waits is moved to the front of its list when so much of it is gone. */
+const TIDY_AT = 1024;
 const LAST_PACKET_ID = 65_535;
 
 /** What a session of either kind does with QoS 1. */
@@ -45,7 +45,9 @@ export function nextPacketId(last: number, isTaken: { has(id: number): boolean }
 /** A session that ends with its connection: nothing is ever sent twice, so ids are all that is remembered. */
 export class ConnectionWindow implements AtLeastOnce, SlowReader {
   readonly #inFlight = new Set<number>();
+  /** From `#first` on; its bytes count as the device's share of the backlog, like those in its output. */
   #waiting: PublishBytes[] = [];
+  #first = 0;
   #waitingBytes = 0;
   #lastId = 0;
   #acks = 0;
@@ -58,12 +60,12 @@ export class ConnectionWindow implements AtLeastOnce, SlowReader {
   push(_message: Message, encoded: () => PublishBytes): boolean {
     const output = this.#output;
     if (output === undefined) return false;
-    const unsent = output.unsentBytes;
-    if (unsent >= output.backlog.limit || this.#waitingBytes >= MAX_WAITING_BYTES) {
+    const share = output.unsentBytes + this.#waitingBytes;
+    if (share >= output.backlog.limit) {
       this.onOverflow();
       return false;
     }
-    if (unsent >= output.backlog.pressingLimit || this.#waitingBytes >= MAX_WAITING_BYTES / 4) {
+    if (share >= output.backlog.pressingLimit) {
       this.#holdsUp = true;
       output.backlog.press(this);
     }
@@ -71,7 +73,7 @@ export class ConnectionWindow implements AtLeastOnce, SlowReader {
     if (this.#inFlight.size < MAX_IN_FLIGHT) this.#send(output, packet);
     else {
       this.#waiting.push(ownPublish(packet));
-      this.#waitingBytes += sizeOf(packet);
+      this.#count(output, sizeOf(packet));
     }
     return true;
   }
@@ -80,8 +82,12 @@ export class ConnectionWindow implements AtLeastOnce, SlowReader {
     if (!this.#inFlight.delete(packetId) || this.#waiting.length === 0 || !this.#output) return;
     this.#acks += 1;
     // Rarely needed: only for a device that left thousands unacknowledged.
-    const packet = this.#waiting.shift() as PublishBytes;
-    this.#waitingBytes -= sizeOf(packet);
+    const packet = this.#waiting[this.#first++] as PublishBytes;
+    if (this.#first === this.#waiting.length || this.#first >= TIDY_AT) {
+      this.#waiting = this.#waiting.slice(this.#first);
+      this.#first = 0;
+    }
+    this.#count(this.#output, -sizeOf(packet));
     this.#send(this.#output, packet);
     if (this.#holdsUp) this.written();
   }
@@ -95,7 +101,8 @@ export class ConnectionWindow implements AtLeastOnce, SlowReader {
     this.#output = undefined;
     this.#inFlight.clear();
     this.#waiting = [];
-    this.#waitingBytes = 0;
+    this.#first = 0;
+    if (output) this.#count(output, -this.#waitingBytes);
     this.#holdsUp = false;
     output?.backlog.relieve(this);
   }
@@ -107,8 +114,7 @@ export class ConnectionWindow implements AtLeastOnce, SlowReader {
   written(): void {
     const output = this.#output;
     if (!this.#holdsUp || output === undefined) return;
-    if (output.unsentBytes * 2 > output.backlog.pressingLimit) return;
-    if (this.#waitingBytes * 8 > MAX_WAITING_BYTES) return;
+    if ((output.unsentBytes + this.#waitingBytes) * 2 > output.backlog.pressingLimit) return;
     this.#holdsUp = false;
     output.backlog.relieve(this);
   }
@@ -119,6 +125,11 @@ export class ConnectionWindow implements AtLeastOnce, SlowReader {
 
   get awaitedAcks(): number | undefined {
     return this.#waiting.length > 0 ? this.#acks : undefined;
+  }
+
+  #count(output: Output, bytes: number): void {
+    this.#waitingBytes += bytes;
+    output.backlog.add(bytes);
   }
 
   #send(output: Output, packet: PublishBytes): void {
