@@ -122,7 +122,7 @@ it('a reader that takes nothing at all for ten seconds is cut, and the publisher
 it('a reader that takes all and acknowledges nothing holds up its publisher, and is cut in the end', async () => {
   const lazy = await connected(reader, 1);
   const fast = await connected(sender);
-  const MANY = 14_000;
+  const MANY = 20_000;
   // It is there, and says so; that is no progress.
   const pings = setInterval(() => lazy.send(PINGREQ), 1000);
   for (let n = 0; n < MANY; n++) fast.send(publishPacket('a', payload(n, 200), (n % 65_000) + 1));
@@ -137,7 +137,7 @@ it('a reader that takes all and acknowledges nothing holds up its publisher, and
 it('a reader that acknowledges late gets everything', async () => {
   const late = await connected(reader, 1);
   const fast = await connected(sender);
-  const MANY = 14_000;
+  const MANY = 20_000;
   for (let n = 0; n < MANY; n++) fast.send(publishPacket('a', payload(n, 200), n + 1));
   expect(await still(fast)).toBeLessThan(MANY);
   let acked = 0;
