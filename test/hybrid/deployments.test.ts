@@ -168,7 +168,7 @@ describe('deployments of a hybrid cloud', () => {
     const { DeploymentStatus, ErrorMessage } = await statusOf(deploymentId);
     expect(DeploymentStatus).toBe('Failure');
     expect(ErrorMessage).toMatch(
-      /^AWS IoT \(http:.*\) did not answer DescribeThing for thing core \(.*ECONNREFUSED/,
+      /^AWS IoT \(http:.*\) did not answer Describe(Thing for thing core|Certificate for certificate \w+) \(.*ECONNREFUSED/,
     );
     await clouds.startAws();
     const next = await deployGroup(clients, groupId);

@@ -332,11 +332,14 @@ static void read_records(struct lane *lane, struct connection *one) {
     }
     ERR_clear_error();
     int count = SSL_read(one->ssl, lane->arena + lane->used, RECORD_BYTES);
+    int error = count > 0 ? SSL_ERROR_NONE : SSL_get_error(one->ssl, count);
+    /* OpenSSL may answer by itself, with an alert say: nothing may be left for the next one who writes. */
+    if (outgoing_bytes > 0 && !push_outgoing(lane, one)) {
+      fail(lane, one, "the connection is broken");
+      return;
+    }
     if (count <= 0) {
-      int error = SSL_get_error(one->ssl, count);
-      /* A key update of TLS 1.3 is answered without our doing. */
-      if (outgoing_bytes > 0 && !push_outgoing(lane, one)) fail(lane, one, "the connection is broken");
-      else if (error == SSL_ERROR_ZERO_RETURN) fail(lane, one, "the client closed the connection");
+      if (error == SSL_ERROR_ZERO_RETURN) fail(lane, one, "the client closed the connection");
       else if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
         fail(lane, one, "the connection was broken off");
       return;
