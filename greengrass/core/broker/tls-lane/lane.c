@@ -1,8 +1,7 @@
 /*
  * The sockets of the local MQTT server: accept, TLS, read, write. What Node.js' own TLS sockets do, without a stream, a
  * callback and several allocations for every message: all sockets that are readable are read and decrypted in one go into
- * one arena, then JavaScript is called once for all of them. With one message under way for each device that is a third of
- * the processor time. OpenSSL and libuv are those inside of Node.js.
+ * one arena, then JavaScript is called once for all of them (docs/measurements.md has what that is worth). OpenSSL and libuv are those inside of Node.js.
  *
  * One thread, the event loop's. Nothing here knows MQTT or a device's rights: tls-lane.ts says what happens with bytes and
  * who may stay. A connection's slot is taken until JavaScript calls destroy, so an id never means two connections.
