@@ -25,6 +25,8 @@ import { compileTable } from './router/subscription-table.js';
 
 /** States of a worker whose code is not loaded yet. */
 const LOADING = new Set(['NotStarted', 'Starting']);
+/** Longest that a deployment waits until this core's addresses are in the cloud. */
+const ANNOUNCE_LIMIT_MS = 3_000;
 
 export interface GroupParts {
   readonly config: CoreConfig;
@@ -37,6 +39,8 @@ export interface GroupParts {
   readonly logger: Logger;
   /** Called with each group that takes over, for the parts that only look at it (IP detector, spooler). */
   readonly onGroup: (group: GroupDocument) => void;
+  /** Resolves when the cloud knows where devices find this core; never rejects, and may take as long as a cut network does. */
+  readonly announced: () => Promise<void>;
   /** Hosts that the local MQTT server answers at. */
   readonly hosts: () => string[];
   /** Why this host can't run containers, or undefined. */
@@ -96,7 +100,9 @@ export class GroupRuntime {
       const applied = await functions.apply(plan);
       await reached('swap-started');
       return {
-        health: () => this.#health(plan, applied.unhealthy),
+        health: async () => {
+          await Promise.all([this.#health(plan, applied.unhealthy), this.#announced()]);
+        },
         commit: () => applied.commit(),
         rollback: async () => {
           this.#route(old);
@@ -146,6 +152,16 @@ export class GroupRuntime {
     logs.configure(group.GroupDefinitions.Logging.Content);
     this.#active = group;
     onGroup(group);
+  }
+
+  /** Devices of a group that is reported as deployed find their core; a cloud that can't be told doesn't hold it up. */
+  async #announced(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ANNOUNCE_LIMIT_MS);
+    });
+    await Promise.race([this.parts.announced(), limit]);
+    clearTimeout(timer);
   }
 
   /**

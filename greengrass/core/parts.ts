@@ -237,6 +237,7 @@ export class CoreParts {
       logs: this.logs,
       logger: this.runtimeLog,
       onGroup,
+      announced: () => this.ipDetector.told(),
       hosts: addressesOfHere,
       containerProblem: () => {
         const { available, reasons } = this.isolation.report;

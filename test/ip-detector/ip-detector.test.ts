@@ -4,6 +4,7 @@ import { hostAddresses, toldAddresses } from '../../greengrass/core/ip-detector/
 import { IpDetector } from '../../greengrass/core/ip-detector/ip-detector.js';
 import type { ConnectivityEndpoint } from '../../greengrass/core/service-client.js';
 import { silentLogger } from '../../greengrass/lib/log.js';
+import { waitFor } from '../support/wait-for.js';
 
 const at = (address: string, internal = false) => ({ address, internal }) as NetworkInterfaceInfo;
 const HOST = {
@@ -50,6 +51,7 @@ describe('the detector', () => {
   let failing: boolean;
   let interfaces: Record<string, NetworkInterfaceInfo[]>;
   let detector: IpDetector;
+  afterEach(() => detector.stop());
   beforeEach(() => {
     [stored, uploads, failing, interfaces] = [[], 0, false, { eth0: [at('10.0.0.1')] }];
     detector = new IpDetector({
@@ -98,6 +100,24 @@ describe('the detector', () => {
       ['10.0.0.1', 9999],
       ['10.0.0.7', 8883],
     ]);
+  });
+
+  it('looks anew where it is asked while it looks, and says when the cloud is told', async () => {
+    void detector.look();
+    detector.configure({});
+    void detector.look();
+    await detector.told();
+    expect(hosts()).toEqual(['10.0.0.1']);
+  });
+
+  it('tries again by itself, and soon', async () => {
+    await detector.start();
+    failing = true;
+    detector.configure({});
+    await detector.look();
+    expect(hosts()).toEqual([]);
+    failing = false;
+    await waitFor(() => hosts().length === 1, { what: 'the second attempt' });
   });
 
   it('tries again after a failure', async () => {

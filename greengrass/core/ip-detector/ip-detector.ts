@@ -12,6 +12,8 @@ import { MAX_ADDRESSES, toldAddresses, type Wanted } from './addresses.js';
 export { hostAddresses } from './addresses.js';
 
 const LOOK_EVERY_MS = 60_000;
+/** First wait after a failed upload, doubled with each: devices can't find this core until the cloud is told. */
+const LOOK_AGAIN_MS = 2_000;
 /** Ids of our own entries; all others are somebody's by hand. */
 const OWN_ID = /^(AUTOIP_|localIP_|localhost_)/;
 
@@ -30,19 +32,23 @@ export class IpDetector implements Component {
   #wanted: Wanted | undefined;
   #timer: NodeJS.Timeout | undefined;
   #told = '';
-  #telling: Promise<void> | undefined;
+  #isStarted = false;
+  #failures = 0;
+  /** The looks so far, one after the other; never rejects. */
+  #telling = Promise.resolve();
 
   constructor(options: IpDetectorOptions) {
     this.#options = options;
   }
 
   async start(): Promise<void> {
-    this.#timer ??= setInterval(() => void this.look(), LOOK_EVERY_MS).unref();
+    this.#isStarted = true;
+    this.#lookIn(LOOK_EVERY_MS);
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    this.#isStarted = false;
+    clearTimeout(this.#timer);
     this.#wanted = undefined;
     await this.#telling;
   }
@@ -61,12 +67,24 @@ export class IpDetector implements Component {
     if (!variables) this.#told = '';
   }
 
-  /** Uploads the addresses where they changed since the last upload; a failure is tried again at the next look. */
+  /** Uploads the addresses where they changed since the last upload. A failure is logged and tried again soon. */
   look(): Promise<void> {
-    this.#telling ??= this.#look().finally(() => {
-      this.#telling = undefined;
+    this.#telling = this.#telling.then(async () => {
+      this.#failures = (await this.#look()) ? 0 : this.#failures + 1;
+      const waitMs = this.#failures === 0 ? LOOK_EVERY_MS : LOOK_AGAIN_MS * 2 ** (this.#failures - 1);
+      if (this.#isStarted) this.#lookIn(Math.min(waitMs, LOOK_EVERY_MS));
     });
     return this.#telling;
+  }
+
+  /** Resolves when the looks asked for so far are over, whatever came of them. */
+  told(): Promise<void> {
+    return this.#telling;
+  }
+
+  #lookIn(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.look(), ms).unref();
   }
 
   /** Nothing where the cloud has nothing, or the core's policy does not let it read. */
@@ -80,12 +98,13 @@ export class IpDetector implements Component {
     }
   }
 
-  async #look(): Promise<void> {
-    if (!this.#wanted) return;
+  /** Whether the cloud knows the addresses, or need not. */
+  async #look(): Promise<boolean> {
+    if (!this.#wanted) return true;
     const { service, thingName, port, logger, interfaces = networkInterfaces } = this.#options;
     const own = endpointsOf(toldAddresses(this.#wanted, interfaces()), port());
     const text = JSON.stringify(own);
-    if (text === this.#told) return;
+    if (text === this.#told) return true;
     try {
       const manual = (await this.#stored()).filter(({ Id = '' }) => !OWN_ID.test(Id));
       const taken = new Set(manual.map(({ HostAddress }) => HostAddress));
@@ -96,8 +115,10 @@ export class IpDetector implements Component {
         { endpoints: endpoints.map(({ HostAddress }) => HostAddress) },
         'Connectivity information uploaded.',
       );
+      return true;
     } catch (error) {
       logger.warn({ reason: (error as Error).message }, 'Connectivity information could not be uploaded.');
+      return false;
     }
   }
 }
