@@ -154,7 +154,10 @@ export class GroupRuntime {
     onGroup(group);
   }
 
-  /** Devices of a group that is reported as deployed find their core; a cloud that can't be told doesn't hold it up. */
+  /**
+   * Devices of a group that is reported as deployed find their core, and what the cloud publishes reaches it. A cloud that
+   * can't be told doesn't hold it up.
+   */
   async #announced(): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const limit = new Promise<void>((resolve) => {

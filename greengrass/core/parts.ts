@@ -237,7 +237,9 @@ export class CoreParts {
       logs: this.logs,
       logger: this.runtimeLog,
       onGroup,
-      announced: () => this.ipDetector.told(),
+      announced: async () => {
+        await Promise.all([this.ipDetector.told(), this.cloud.subscribed()]);
+      },
       hosts: addressesOfHere,
       containerProblem: () => {
         const { available, reasons } = this.isolation.report;

@@ -18,6 +18,8 @@ import {
 const SIZE = 64_000;
 /** More than the bound of a device (8 MiB) and what sockets hold. */
 const COUNT = 400;
+/** Instead of ten seconds. */
+const STUCK_MS = 2000;
 /** So much may be acknowledged while the reader takes nothing: its share, and what lies in sockets on the way. */
 const MOST_TAKEN = Math.ceil((2.5 * 1024 * 1024 + 12_000_000) / SIZE);
 let bench: BrokerBench;
@@ -34,6 +36,7 @@ beforeAll(async () => {
     certificate: () => bench.serverCredentials,
     onPublish: (message) => router.route(message),
     settle: () => router.settle(),
+    stuckMs: STUCK_MS,
     withoutLane: process.env.GREENGRASS_TEST_WITHOUT_LANE === '1',
   });
   await server.start();
@@ -96,7 +99,8 @@ it('a fast publisher waits for a reader that pauses again and again; all arrives
   // Longer than a reader that takes nothing may hold up others.
   const begin = Date.now();
   const steps = setInterval(() => {
-    const isFlowing = Date.now() - begin > 13_000 || Math.floor((Date.now() - begin) / 20) % 60 === 59;
+    const isFlowing =
+      Date.now() - begin > 1.5 * STUCK_MS || Math.floor((Date.now() - begin) / 20) % 30 === 29;
     if (isFlowing) slow.socket.resume();
     else slow.socket.pause();
   }, 20);
@@ -105,26 +109,26 @@ it('a fast publisher waits for a reader that pauses again and again; all arrives
   expect(slow.isClosed).toBe(false);
   expect(numbersOf(slow)).toEqual(upTo(COUNT));
   await waitFor(() => fast.packets.length === COUNT);
-}, 60_000);
+});
 
-it('a reader that takes nothing at all for ten seconds is cut, and the publisher goes on', async () => {
+it('a reader that takes nothing at all for too long is cut, and the publisher goes on', async () => {
   const stuck = await connected(reader, 1);
   const fast = await connected(sender);
   stuck.socket.pause();
   const begin = Date.now();
   for (let n = 0; n < COUNT; n++) fast.send(publishPacket('a', payload(n), n + 1));
   await waitFor(() => fast.packets.length === COUNT, { timeoutMs: 30_000 });
-  expect(Date.now() - begin).toBeGreaterThan(8_000);
+  expect(Date.now() - begin).toBeGreaterThan(0.8 * STUCK_MS);
   await waitFor(() => server.connected === 1);
   expect(fast.isClosed).toBe(false);
-}, 60_000);
+});
 
 it('a reader that takes all and acknowledges nothing holds up its publisher, and is cut in the end', async () => {
   const lazy = await connected(reader, 1);
   const fast = await connected(sender);
   const MANY = 20_000;
   // It is there, and says so; that is no progress.
-  const pings = setInterval(() => lazy.send(PINGREQ), 1000);
+  const pings = setInterval(() => lazy.send(PINGREQ), STUCK_MS / 10);
   for (let n = 0; n < MANY; n++) fast.send(publishPacket('a', payload(n, 200), (n % 65_000) + 1));
   const acked = await still(fast);
   expect(acked).toBeGreaterThan(10_000);
@@ -132,7 +136,7 @@ it('a reader that takes all and acknowledges nothing holds up its publisher, and
   await waitFor(() => fast.packets.length === MANY, { timeoutMs: 30_000 });
   await lazy.closed();
   clearInterval(pings);
-}, 60_000);
+});
 
 it('a reader that acknowledges late gets everything', async () => {
   const late = await connected(reader, 1);
@@ -152,7 +156,7 @@ it('a reader that acknowledges late gets everything', async () => {
   );
   expect(numbersOf(late)).toEqual(upTo(MANY));
   await waitFor(() => fast.packets.length === MANY);
-}, 60_000);
+});
 
 it('two devices that flood each other, with their PUBACKs behind their messages, both get everything', async () => {
   const both = [await connected(other, 1), await connected(witness, 1)];
@@ -175,7 +179,7 @@ it('two devices that flood each other, with their PUBACKs behind their messages,
     { timeoutMs: 40_000 },
   );
   expect(both.map(({ isClosed }) => isClosed)).toEqual([false, false]);
-}, 60_000);
+});
 
 it('a reader with QoS 0 holds nobody up: what it does not take is dropped', async () => {
   const loose = await connected(reader, 0);
@@ -187,7 +191,7 @@ it('a reader with QoS 0 holds nobody up: what it does not take is dropped', asyn
   loose.socket.resume();
   await loose.settle();
   expect(loose.packets.length).toBeLessThan(COUNT);
-}, 60_000);
+});
 
 it('a publisher whose slow reader leaves goes on', async () => {
   const slow = await connected(reader, 1);
@@ -197,4 +201,4 @@ it('a publisher whose slow reader leaves goes on', async () => {
   expect(await still(fast)).toBeLessThan(MOST_TAKEN);
   slow.socket.destroy();
   await waitFor(() => fast.packets.length === COUNT);
-}, 60_000);
+});

@@ -23,6 +23,8 @@ beforeAll(async () => {
     certificate: () => bench.serverCredentials,
     onPublish: (message) => router.route(message),
     settle: () => router.settle(),
+    stuckMs: 2000,
+    withoutLane: process.env.GREENGRASS_TEST_WITHOUT_LANE === '1',
   });
   await server.start();
   server.setGroup({ devices: [sender, ...readers].map(({ member }) => member) });
@@ -71,7 +73,7 @@ it('a publisher waits for readers that pause, and everything arrives', async () 
   await waitFor(() => server.connected === 0);
 });
 
-it('readers that take nothing for ten seconds are cut, and the publisher goes on', async () => {
+it('readers that take nothing for too long are cut, and the publisher goes on', async () => {
   const clients = await Promise.all(readers.map(subscribe));
   const from = await RawClient.connected({ server, ca: bench.ca }, sender);
   for (const { socket } of clients.slice(1)) socket.pause();

@@ -1,43 +1,23 @@
 /** Clauses of MQTT 3.1.1 where the server meets what V1 does not have, with raw packets on real TLS sockets. */
 import { waitFor } from '../support/wait-for.js';
-import { BrokerBench, makeDevice, type TestDevice } from './bench.js';
+import { usePair } from './pair.js';
 import {
+  type ConnectOptions,
   PUBLISH,
   packet,
   pubackPacket,
   published,
   publishPacket,
-  RawClient,
   subscribePacket,
   text,
   uint16,
 } from './raw-client.js';
 
-let bench: BrokerBench;
-let lamp: TestDevice;
-let fan: TestDevice;
-const clients: RawClient[] = [];
-beforeAll(async () => {
-  bench = await BrokerBench.start();
-  [lamp, fan] = await Promise.all([makeDevice('lamp'), makeDevice('fan')]);
-  bench.setGroup(lamp, fan);
-});
-afterEach(async () => {
-  for (const { socket } of clients.splice(0)) socket.destroy();
-  await bench.clear();
-});
-afterAll(() => bench.stop());
+const at = usePair();
 
-async function connected(device = lamp, options = {}): Promise<RawClient> {
-  const client = await RawClient.connected(bench, device, options);
-  clients.push(client);
-  return client;
-}
-
-function deliver(topic: string, payload: string, qos: 0 | 1 = 0): boolean {
-  const message = { source: 'cloud', topic, payload: Buffer.from(payload), qos };
-  return bench.server.endpoint.deliver(message, lamp.arn);
-}
+const connected = (device = at().lamp, options: ConnectOptions = {}) => at().connected(device, options);
+const deliver = (topic: string, payload: string | Buffer, qos: 0 | 1 = 0) =>
+  at().deliver(topic, payload, qos);
 
 describe('a will', () => {
   it.each([
@@ -46,22 +26,24 @@ describe('a will', () => {
     [2, 1],
   ])('with QoS %i is published with QoS %i, once, and is not retained', async (asked, got) => {
     const flags = 0x26 | (asked << 3);
-    const client = await connected(lamp, { flags, rest: Buffer.concat([text('gone'), text('bye')]) });
+    const client = await connected(at().lamp, { flags, rest: Buffer.concat([text('gone'), text('bye')]) });
     client.socket.destroy();
-    await waitFor(() => bench.published.length > 0);
-    const other = await connected(fan);
+    await waitFor(() => at().bench.published.length > 0);
+    const other = await connected(at().fan);
     other.send(subscribePacket(1, '#'));
     await other.settle();
-    expect(bench.published.map(({ topic, qos }) => ({ topic, qos }))).toEqual([{ topic: 'gone', qos: got }]);
+    expect(at().bench.published.map(({ topic, qos }) => ({ topic, qos }))).toEqual([
+      { topic: 'gone', qos: got },
+    ]);
     expect(other.packets.filter(({ first }) => first >> 4 === 3)).toEqual([]);
   });
 
   it('of a session that is taken over by its own device goes out before what the new connection sends', async () => {
-    await connected(lamp, { flags: 0x06, rest: Buffer.concat([text('gone'), text('bye')]) });
+    await connected(at().lamp, { flags: 0x06, rest: Buffer.concat([text('gone'), text('bye')]) });
     const again = await connected();
     again.send(publishPacket('back', 'x'));
     await again.settle();
-    expect(bench.published.map(({ topic }) => topic)).toEqual(['gone', 'back']);
+    expect(at().bench.published.map(({ topic }) => topic)).toEqual(['gone', 'back']);
   });
 });
 
@@ -72,7 +54,7 @@ describe('packet ids of a device', () => {
     await client.settle();
     client.send(publishPacket('a', '4', 7));
     await client.settle();
-    expect(bench.published.map(({ payload }) => String(payload))).toEqual(['1', '2', '3', '4']);
+    expect(at().bench.published.map(({ payload }) => String(payload))).toEqual(['1', '2', '3', '4']);
     const acks = client.packets.filter(({ first }) => first === 0x40);
     expect(acks.map(({ body }) => body.readUInt16BE(0))).toEqual([7, 7, 65_535, 7]);
   });

@@ -3,8 +3,9 @@ import fc from 'fast-check';
 import mqtt from 'mqtt';
 import { MAX_MESSAGE_BYTES } from '../../greengrass/model/topic.js';
 import { waitFor } from '../support/wait-for.js';
-import { BrokerBench, makeDevice, type TestDevice } from './bench.js';
+import { usePair } from './pair.js';
 import {
+  type ConnectOptions,
   connectPacket,
   DISCONNECT,
   PINGREQ,
@@ -13,45 +14,18 @@ import {
   pubackPacket,
   published,
   publishPacket,
-  RawClient,
+  type RawClient,
   subscribePacket,
   text,
   uint16,
 } from './raw-client.js';
 
-let bench: BrokerBench;
-let lamp: TestDevice;
-let fan: TestDevice;
-const clients: RawClient[] = [];
-beforeAll(async () => {
-  bench = await BrokerBench.start();
-  [lamp, fan] = await Promise.all([makeDevice('lamp'), makeDevice('fan')]);
-});
-beforeEach(() => bench.setGroup(lamp, fan));
-afterEach(async () => {
-  for (const { socket } of clients.splice(0)) socket.destroy();
-  await bench.clear();
-});
-afterAll(() => bench.stop());
+const at = usePair();
 
-async function open(device = lamp): Promise<RawClient> {
-  const client = await RawClient.open(bench, device);
-  clients.push(client);
-  return client;
-}
-
-async function connected(device = lamp, options = {}): Promise<RawClient> {
-  const client = await RawClient.connected(bench, device, options);
-  clients.push(client);
-  return client;
-}
-
-function deliver(topic: string, payload: string | Buffer, qos: 0 | 1 = 0, device = lamp): boolean {
-  return bench.server.endpoint.deliver(
-    { source: 'cloud', topic, payload: Buffer.from(payload), qos },
-    device.arn,
-  );
-}
+const open = () => at().open();
+const connected = (device = at().lamp, options: ConnectOptions = {}) => at().connected(device, options);
+const deliver = (topic: string, payload: string | Buffer, qos: 0 | 1 = 0) =>
+  at().deliver(topic, payload, qos);
 
 const BAD_UTF8 = Buffer.from([0xc3, 0x28]);
 const SURROGATE = Buffer.from([0xed, 0xa0, 0x80]);
@@ -70,7 +44,7 @@ describe('CONNECT', () => {
     client.send(connectPacket('lamp'), subscribePacket(7, 'a'), publishPacket('b', 'x', 9), PINGREQ);
     await client.next(0xd0);
     expect(client.packets.map(({ first }) => first)).toEqual([0x20, 0x90, 0x40]);
-    expect(bench.published).toHaveLength(1);
+    expect(at().bench.published).toHaveLength(1);
   });
 
   it('may come byte by byte', async () => {
@@ -91,16 +65,21 @@ describe('CONNECT', () => {
   });
 
   it('of MQTT 3.1 is served', async () => {
-    await (await connected(lamp, { protocol: 'MQIsdp', level: 3 })).settle();
+    await (await connected(at().lamp, { protocol: 'MQIsdp', level: 3 })).settle();
   });
 
   it('of a real MQTT 5 client ends in an error that it understands', async () => {
     const client = mqtt.connect({
-      ...{ protocol: 'mqtts', host: '127.0.0.1', port: bench.server.port, ca: bench.ca.certificatePem },
-      ...{ cert: lamp.certificatePem, key: lamp.privateKeyPem, clientId: 'lamp' },
+      ...{
+        protocol: 'mqtts',
+        host: '127.0.0.1',
+        port: at().bench.server.port,
+        ca: at().bench.ca.certificatePem,
+      },
+      ...{ cert: at().lamp.certificatePem, key: at().lamp.privateKeyPem, clientId: 'lamp' },
       ...{ protocolVersion: 5, reconnectPeriod: 0 },
     });
-    const reason = await bench.refusalOf(client);
+    const reason = await at().bench.refusalOf(client);
     expect(reason).toMatch(/refused|protocol version/i);
     client.end(true);
   });
@@ -121,7 +100,7 @@ describe('CONNECT', () => {
 
   it('takes user name and password, and does not look at them', async () => {
     const rest = Buffer.concat([text('user'), text('password')]);
-    await (await connected(lamp, { flags: 0xc2, rest })).settle();
+    await (await connected(at().lamp, { flags: 0xc2, rest })).settle();
   });
 
   it.each([
@@ -208,15 +187,15 @@ describe('a packet that breaks the rules closes the connection', () => {
     ['a length of five bytes [MQTT-2.2.3]', Buffer.from([0x30, 0x80, 0x80, 0x80, 0x80, 0x01])],
     ['a length beyond any message', Buffer.from([0x30, 0xff, 0xff, 0xff, 0x7f])],
   ])('%s', async (_name, bytes) => {
-    const [client, other] = [await connected(), await connected(fan)];
+    const [client, other] = [await connected(), await connected(at().fan)];
     client.send(publishPacket('before', 'x'), bytes, publishPacket('after', 'x'));
     await client.closed();
     await other.settle();
-    expect(bench.published.map(({ topic }) => topic)).toEqual(['before']);
+    expect(at().bench.published.map(({ topic }) => topic)).toEqual(['before']);
   });
 
   it('any bytes whatever leave the server serving', async () => {
-    const other = await connected(fan);
+    const other = await connected(at().fan);
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 60 }), fc.boolean(), async (bytes, isIn) => {
         const client = isIn ? await connected() : await open();
@@ -242,14 +221,14 @@ describe('PUBLISH', () => {
       [0x40, 65_535],
       [0x40, 1],
     ]);
-    expect(bench.published.map(({ payload }) => payload.toString())).toEqual(['3', '1', '65535', '1']);
+    expect(at().bench.published.map(({ payload }) => payload.toString())).toEqual(['3', '1', '65535', '1']);
   });
 
   it('that comes again with DUP is routed again: that is what at least once means', async () => {
     const client = await connected();
     client.send(publishPacket('a', 'x', 5), publishPacket('a', 'x', 5, 8));
     await client.settle();
-    expect(bench.published).toHaveLength(2);
+    expect(at().bench.published).toHaveLength(2);
     expect(client.packets).toHaveLength(2);
   });
 
@@ -264,8 +243,8 @@ describe('PUBLISH', () => {
       publishPacket('a', '4', 3),
     );
     await client.next(0xd0);
-    await waitFor(() => bench.published.length === 4);
-    expect(bench.published.map(({ payload }) => payload.toString())).toEqual(['1', '2', '3', '4']);
+    await waitFor(() => at().bench.published.length === 4);
+    expect(at().bench.published.map(({ payload }) => payload.toString())).toEqual(['1', '2', '3', '4']);
   });
 
   it('arrives whole however it is cut into pieces', async () => {
@@ -276,9 +255,9 @@ describe('PUBLISH', () => {
       client.send(stream.subarray(at, at + step));
     }
     await client.settle();
-    expect(bench.published.map(({ topic, payload }) => [topic, payload.length, payload[0] ?? -1])).toEqual(
-      sizes.map((size, n) => [`t/${n}`, size, size === 0 ? -1 : n]),
-    );
+    expect(
+      at().bench.published.map(({ topic, payload }) => [topic, payload.length, payload[0] ?? -1]),
+    ).toEqual(sizes.map((size, n) => [`t/${n}`, size, size === 0 ? -1 : n]));
   });
 
   it('of 128 KB is taken, of one byte more it closes the connection', async () => {
@@ -294,7 +273,7 @@ describe('PUBLISH', () => {
     const topics = ['a/b', 'a/c', 'a/b', 'ä', 'b/c', 'a/b/c', 'ä', 'a'];
     client.send(...topics.map((topic) => publishPacket(topic, '')));
     await client.settle();
-    expect(bench.published.map(({ topic }) => topic)).toEqual(topics);
+    expect(at().bench.published.map(({ topic }) => topic)).toEqual(topics);
   });
 });
 
@@ -364,20 +343,20 @@ describe('a delivery with QoS 1', () => {
     let taken = 0;
     while (deliver('a', payload, 1)) taken += 1;
     expect(taken).toBeLessThan(100);
-    await waitFor(() => bench.server.connected === 0);
+    await waitFor(() => at().bench.server.connected === 0);
   });
 
   it('is shared by many receivers, each with its own id', async () => {
-    const [one, two] = [await connected(), await connected(fan)];
+    const [one, two] = [await connected(), await connected(at().fan)];
     for (const client of [one, two]) {
       client.send(subscribePacket(1, 'a'));
       await client.settle();
     }
     for (const size of [10, 2048, 3000, 100_000]) {
       const message = { source: 'x', topic: 'a', payload: Buffer.alloc(size, 'y'), qos: 1 } as const;
-      expect(bench.server.endpoint.deliver(message, lamp.arn)).toBe(true);
-      if (size === 10) bench.server.endpoint.deliver(message, lamp.arn);
-      expect(bench.server.endpoint.deliver(message, fan.arn)).toBe(true);
+      expect(at().bench.server.endpoint.deliver(message, at().lamp.arn)).toBe(true);
+      if (size === 10) at().bench.server.endpoint.deliver(message, at().lamp.arn);
+      expect(at().bench.server.endpoint.deliver(message, at().fan.arn)).toBe(true);
     }
     const got = async (client: RawClient, count: number) => {
       const list = [];
@@ -393,38 +372,38 @@ describe('the will', () => {
   const options = { flags: WILL_FLAGS, rest: will('gone', 'bye') };
 
   it('is published when the connection is lost, when it breaks the rules, and when somebody takes it over', async () => {
-    (await connected(lamp, options)).socket.destroy();
-    await waitFor(() => bench.published.length === 1);
-    const rude = await connected(lamp, options);
+    (await connected(at().lamp, options)).socket.destroy();
+    await waitFor(() => at().bench.published.length === 1);
+    const rude = await connected(at().lamp, options);
     rude.send(packet(0xf0));
-    await waitFor(() => bench.published.length === 2);
-    await connected(lamp, options);
-    await connected(lamp);
-    await waitFor(() => bench.published.length === 3);
-    expect(bench.published.map(({ topic }) => topic)).toEqual(['gone', 'gone', 'gone']);
+    await waitFor(() => at().bench.published.length === 2);
+    await connected(at().lamp, options);
+    await connected(at().lamp);
+    await waitFor(() => at().bench.published.length === 3);
+    expect(at().bench.published.map(({ topic }) => topic)).toEqual(['gone', 'gone', 'gone']);
   });
 
   it('is not published after DISCONNECT [MQTT-3.14.4-3]; what was sent before it is', async () => {
-    const client = await connected(lamp, options);
+    const client = await connected(at().lamp, options);
     client.send(publishPacket('a', 'last', 1), DISCONNECT, publishPacket('a', 'too late'));
     await client.next(0x40);
     await client.closed();
-    expect(bench.published.map(({ payload }) => payload.toString())).toEqual(['last']);
+    expect(at().bench.published.map(({ payload }) => payload.toString())).toEqual(['last']);
   });
 });
 
 describe('keep alive', () => {
   it('closes a connection that is silent for one and a half times its time [MQTT-3.1.2-24]; the will goes out', async () => {
     const begin = Date.now();
-    const client = await connected(lamp, { keepAlive: 1, flags: WILL_FLAGS, rest: will('gone', 'bye') });
+    const client = await connected(at().lamp, { keepAlive: 1, flags: WILL_FLAGS, rest: will('gone', 'bye') });
     await client.closed();
     expect(Date.now() - begin).toBeGreaterThan(1400);
-    expect(bench.published).toHaveLength(1);
+    expect(at().bench.published).toHaveLength(1);
   });
 
   it('counts every packet, and does not count where it is 0', async () => {
-    const [talking, patient] = [await connected(lamp, { keepAlive: 1 }), await connected(fan)];
-    const end = Date.now() + 3500;
+    const [talking, patient] = [await connected(at().lamp, { keepAlive: 1 }), await connected(at().fan)];
+    const end = Date.now() + 2300;
     await waitFor(
       async () => {
         talking.send(publishPacket('a', ''));
@@ -442,7 +421,7 @@ describe('a client id that connects again', () => {
     const old = await connected();
     const fresh = await connected();
     await old.closed();
-    expect(bench.server.connected).toBe(1);
+    expect(at().bench.server.connected).toBe(1);
     await fresh.settle();
   });
 });

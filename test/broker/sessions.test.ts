@@ -6,15 +6,16 @@ import Database from 'better-sqlite3';
 import { MAX_KEPT_MESSAGES } from '../../greengrass/core/broker/durable-mailbox.js';
 import type { Delivery } from '../../greengrass/core/router/endpoint.js';
 import { waitFor } from '../support/wait-for.js';
-import { BrokerBench, makeDevice, type TestDevice } from './bench.js';
+import { usePair } from './pair.js';
 import {
+  connectPacket,
   DISCONNECT,
   PUBLISH,
   packet,
   pubackPacket,
   published,
   publishPacket,
-  RawClient,
+  type RawClient,
   subscribePacket,
   text,
   uint16,
@@ -22,47 +23,27 @@ import {
 
 const folder = mkdtempSync(join(tmpdir(), 'gg-sessions-'));
 const KEEP = { flags: 0 };
-let bench: BrokerBench;
-let lamp: TestDevice;
-let fan: TestDevice;
-const clients: RawClient[] = [];
-beforeAll(async () => {
-  bench = await BrokerBench.start(join(folder, 'sessions.db'));
-  [lamp, fan] = await Promise.all([makeDevice('lamp'), makeDevice('fan')]);
-});
-beforeEach(() => bench.setGroup(lamp, fan));
-afterEach(async () => {
-  for (const { socket } of clients.splice(0)) socket.destroy();
-  await bench.clear();
-  // Who is in neither of two groups is forgotten: each test begins without sessions.
-  bench.setGroup();
-  bench.setGroup();
-});
-afterAll(async () => {
-  await bench.stop();
-  rmSync(folder, { recursive: true, force: true });
-});
+const at = usePair(join(folder, 'sessions.db'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Connects, and says whether there was a session. */
-async function connect(flags: { flags: number }, device = lamp): Promise<[RawClient, boolean]> {
-  const client = await RawClient.open(bench, device);
-  clients.push(client);
-  const { connectPacket } = await import('./raw-client.js');
+async function connect(flags: { flags: number }, device = at().lamp): Promise<[RawClient, boolean]> {
+  const client = await at().open(device);
   client.send(connectPacket(device.thingName, flags));
   return [client, (await client.next(0x20)).body[0] === 1];
 }
 
 async function leave(client: RawClient): Promise<void> {
-  const before = bench.server.connected;
+  const before = at().bench.server.connected;
   client.send(DISCONNECT);
   client.socket.end();
   await client.closed();
-  await waitFor(() => bench.server.connected < before || before === 0);
+  await waitFor(() => at().bench.server.connected < before || before === 0);
 }
 
-function deliver(payload: string, qos: 0 | 1 = 1, delivery?: Delivery, device = lamp): boolean {
+function deliver(payload: string, qos: 0 | 1 = 1, delivery?: Delivery, device = at().lamp): boolean {
   const message = { source: 'cloud', topic: 'a/b', payload: Buffer.from(payload), qos } as const;
-  return bench.server.endpoint.deliver(message, device.arn, delivery);
+  return at().bench.server.endpoint.deliver(message, device.arn, delivery);
 }
 
 async function receive(client: RawClient, count: number) {
@@ -119,10 +100,10 @@ describe('a session that is to be kept', () => {
     deliver('seen');
     const [seen] = await receive(first, 1);
     first.socket.destroy();
-    await waitFor(() => bench.server.connected === 0);
+    await waitFor(() => at().bench.server.connected === 0);
     deliver('unseen');
-    expect(bench.server.endpoint.settle?.()).toBe(true);
-    await bench.restart(lamp, fan);
+    expect(at().bench.server.endpoint.settle?.()).toBe(true);
+    await at().bench.restart(at().lamp, at().fan);
     deliver('after');
     const [second, isPresent] = await connect(KEEP);
     expect(isPresent).toBe(true);
@@ -139,7 +120,7 @@ describe('a session that is to be kept', () => {
     const [message] = await receive(first, 1);
     first.send(pubackPacket(message?.id as number), packet(0xa2, uint16(2), text('a/#')));
     await first.next(0xb0);
-    await bench.restart(lamp, fan);
+    await at().bench.restart(at().lamp, at().fan);
     expect(deliver('2')).toBe(false);
     const [second, isPresent] = await connect(KEEP);
     expect(isPresent).toBe(true);
@@ -175,14 +156,14 @@ describe('a session that is to be kept', () => {
   it('goes with the device that leaves the group, but not where the deployment is rolled back', async () => {
     await leave(await subscribed());
     deliver('1');
-    bench.setGroup(fan);
-    bench.setGroup(lamp, fan);
+    at().bench.setGroup(at().fan);
+    at().bench.setGroup(at().lamp, at().fan);
     const [client, isPresent] = await connect(KEEP);
     expect(isPresent).toBe(true);
     await leave(client);
-    bench.setGroup(fan);
-    bench.setGroup(fan);
-    bench.setGroup(lamp, fan);
+    at().bench.setGroup(at().fan);
+    at().bench.setGroup(at().fan);
+    at().bench.setGroup(at().lamp, at().fan);
     const [, isStillPresent] = await connect(KEEP);
     expect(isStillPresent).toBe(false);
   });
@@ -228,7 +209,7 @@ describe('a session that is to be kept', () => {
     expect(deliver('downgraded', 1, { qos: 0 })).toBe(false);
     const begin = Date.now();
     await waitFor(() => Date.now() > begin + 5);
-    await bench.restart(lamp, fan);
+    await at().bench.restart(at().lamp, at().fan);
     const [client] = await connect(KEEP);
     expect(payloads(await receive(client, 3))).toEqual(['urgent', 'plain', 'upgraded']);
     await client.settle();
@@ -238,22 +219,22 @@ describe('a session that is to be kept', () => {
 
 it('begin anew where their file is broken, which is put aside', async () => {
   await leave(await subscribed());
-  await bench.server.stop();
+  await at().bench.server.stop();
   const path = join(folder, 'sessions.db');
   for (const suffix of ['-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
   writeFileSync(path, 'this is no database, whatever its name says. '.repeat(200));
-  await bench.restart(lamp, fan);
+  await at().bench.restart(at().lamp, at().fan);
   const [, isPresent] = await connect(KEEP);
   expect(isPresent).toBe(false);
   expect(existsSync(`${path}.broken`)).toBe(true);
-  expect(bench.lines.some(({ msg }) => msg.includes('put aside'))).toBe(true);
+  expect(at().bench.lines.some(({ msg }) => msg.includes('put aside'))).toBe(true);
 });
 
 describe('a sender', () => {
   it('hears nothing where it could not be made durable, and is disconnected: it will send again', async () => {
-    const [sender] = await connect({ flags: 2 }, fan);
+    const [sender] = await connect({ flags: 2 }, at().fan);
     const [other] = await connect({ flags: 2 });
-    bench.canSettle = false;
+    at().bench.canSettle = false;
     try {
       sender.send(publishPacket('x', 'not kept', 1));
       await sender.closed();
@@ -262,17 +243,17 @@ describe('a sender', () => {
       other.send(subscribePacket(1, 'y'));
       await other.next(0x90);
     } finally {
-      bench.canSettle = true;
+      at().bench.canSettle = true;
     }
-    const [again] = await connect({ flags: 2 }, fan);
+    const [again] = await connect({ flags: 2 }, at().fan);
     again.send(publishPacket('x', 'not kept', 1, 8));
     await again.next(0x40);
   });
 
   it('gets his PUBACK when the message for a kept session is in the file', async () => {
     await leave(await subscribed());
-    const [sender] = await connect({ flags: 2 }, fan);
-    const original = bench.published;
+    const [sender] = await connect({ flags: 2 }, at().fan);
+    const original = at().bench.published;
     const settled: boolean[] = [];
     const push = original.push.bind(original);
     original.push = (...messages) => {
@@ -288,7 +269,7 @@ describe('a sender', () => {
     }
     expect(settled).toEqual([true]);
     // Nothing is left to be written: the file has it already.
-    await bench.restart(lamp, fan);
+    await at().bench.restart(at().lamp, at().fan);
     const [client] = await connect(KEEP);
     expect(payloads(await receive(client, 1))).toEqual(['kept']);
   });

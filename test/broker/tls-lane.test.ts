@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { connect as connectPlain, type Socket } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
+import { Worker } from 'node:worker_threads';
 import type { DeviceDoor, Peer, ServerCredentials } from '../../greengrass/core/broker/device-door.js';
 import type { DeviceStream } from '../../greengrass/core/broker/device-stream.js';
 import { hasLane, openLaneDoor } from '../../greengrass/core/broker/tls-lane/tls-lane.js';
@@ -261,6 +262,52 @@ describe('the end', () => {
     const refused = connectPlain(port, '127.0.0.1');
     const [error] = (await once(refused, 'error')) as [NodeJS.ErrnoException];
     expect(error.code).toBe('ECONNREFUSED');
+  });
+});
+
+describe('a thread that has its own', () => {
+  it('serves beside that of another, and may be ended at any moment', async () => {
+    for (let round = 0; round < 3; round++) {
+      const worker = new Worker(new URL('./lane-worker.js', import.meta.url), { workerData: credentials });
+      const [port] = (await once(worker, 'message')) as [number];
+      const theirs = connect({ host: '127.0.0.1', port, rejectUnauthorized: false });
+      theirs.on('error', () => undefined);
+      clients.push(theirs);
+      await once(theirs, 'secureConnect');
+      const { client: ours, server } = await pair();
+      let echoed = 0;
+      theirs.on('data', ({ length }: Buffer) => {
+        echoed += length;
+      });
+      // Both at once: records of one must not get into the other.
+      const bytes = Buffer.alloc(500_000, round);
+      theirs.write(bytes);
+      ours.write(bytes);
+      server.stream.write([{ bytes }]);
+      await waitFor(() => echoed > 0);
+      if (round > 0) await waitFor(() => echoed === bytes.length);
+      // The first time in the middle of it.
+      await worker.terminate();
+      await waitFor(() => theirs.destroyed);
+      await waitFor(() => server.received.length === bytes.length);
+      expect(server.received.equals(bytes)).toBe(true);
+    }
+  });
+});
+
+describe('a record that is broken', () => {
+  it('ends its own connection, with the reason', async () => {
+    const { server } = await pair();
+    const { client } = await pair();
+    // Beneath TLS: what comes is no record.
+    const raw = connectPlain(door.port, '127.0.0.1');
+    raw.on('error', () => undefined);
+    clients.push(raw);
+    raw.write(Buffer.from([0x16, 3, 1, 0, 5, 1, 0, 0, 1, 0]));
+    await waitFor(() => failed.length === 1);
+    client.write('x');
+    await waitFor(() => arrived[1]?.received.toString() === 'x');
+    expect(server.reason).toBeUndefined();
   });
 });
 

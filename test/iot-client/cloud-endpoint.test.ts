@@ -1,7 +1,8 @@
 /** Target and source `cloud`, on a connection that does what the test says. */
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { jest } from '@jest/globals';
 import { type CloudConnection, CloudEndpoint } from '../../greengrass/core/iot-client/cloud-endpoint.js';
 import type { CloudHandler } from '../../greengrass/core/iot-client/connection.js';
 import { PublishError } from '../../greengrass/core/iot-client/publish-error.js';
@@ -99,6 +100,16 @@ function deliver(topic: string, payload: string | Buffer = topic): boolean {
   return endpoint.deliver({ source: 'lamp', topic, payload: Buffer.from(payload), qos: 0 });
 }
 
+/** Timers that begin meanwhile end when the test says so, however slow the machine is. */
+async function whileTimersStand(work: () => Promise<void>): Promise<void> {
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'clearImmediate', 'queueMicrotask'] });
+  try {
+    await work();
+  } finally {
+    jest.useRealTimers();
+  }
+}
+
 const topics = () => connection.attempts.map(({ topic }) => topic);
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -183,13 +194,16 @@ describe('messages for the cloud', () => {
   });
 
   it('cost no attempt each while a new attempt is due later', async () => {
-    deliver('1');
-    connection.attempts[0]?.reject('gone');
-    await turn();
-    for (let n = 0; n < 1000; n++) deliver(`n${n}`);
-    await turn();
-    expect(connection.attempts).toHaveLength(1);
-    connection.automatic = true;
+    await whileTimersStand(async () => {
+      deliver('1');
+      connection.attempts[0]?.reject('gone');
+      await turn();
+      for (let n = 0; n < 1000; n++) deliver(`n${n}`);
+      await turn();
+      expect(connection.attempts).toHaveLength(1);
+      connection.automatic = true;
+      jest.advanceTimersByTime(1000);
+    });
     await waitFor(() => endpoint.waiting.messages === 0);
     expect(connection.attempts).toHaveLength(1002);
   });
@@ -235,6 +249,7 @@ describe('messages for the cloud', () => {
       expired: 0,
       unstored: 0,
       unsent: 0,
+      lost: 0,
     });
     expect(lines.filter(({ level }) => level === 40)).toHaveLength(1);
     expect(endpoint.settle()).toBe(true);
@@ -252,12 +267,15 @@ describe('messages for the cloud', () => {
   });
 
   it('leave no timer behind when a publish fails after the stop', async () => {
-    deliver('1');
-    await turn();
-    await endpoint.stop();
-    connection.attempts[0]?.reject('stopped');
-    await new Promise((resolve) => setTimeout(resolve, 400));
-    expect(connection.attempts).toHaveLength(1);
+    await whileTimersStand(async () => {
+      deliver('1');
+      await turn();
+      await endpoint.stop();
+      connection.attempts[0]?.reject('stopped');
+      await turn();
+      expect(jest.getTimerCount()).toBe(0);
+      expect(connection.attempts).toHaveLength(1);
+    });
   });
 
   it('survive a restart in a file', async () => {
@@ -349,10 +367,10 @@ describe('new settings of the spooler', () => {
     deliver('1');
     mkdirSync(join(root, 'var', 'state'), { recursive: true });
     const file = join(root, 'var', 'state', 'spooler.db');
-    writeFileSync(file, 'no database '.repeat(500));
+    mkdirSync(file);
     expect(() => endpoint.configure(FILE)).toThrow(/spooler\.db/);
     deliver('2');
-    rmSync(file);
+    rmSync(file, { recursive: true });
     endpoint.configure(FILE);
     connection.automatic = true;
     connection.connect();

@@ -271,6 +271,26 @@ describe('a persistent session', () => {
     expect(bench.unsubscribed).toEqual(['a']);
   });
 
+  it('says when the cloud knows all filters, also on a connection that is only made for them', async () => {
+    const [first, second] = [plain(), persistent()];
+    const subscriptions = new CloudSubscriptions(first, second, () => undefined);
+    let isSettled = false;
+    await subscriptions.settled();
+    subscriptions.setTable(table('a'));
+    const settled = subscriptions.settled().then(() => {
+      isSettled = true;
+    });
+    expect(isSettled).toBe(false);
+    await first.start();
+    await settled;
+    expect(bench.subscribed.flat()).toEqual(['a']);
+    subscriptions.setQuality('AtLeastOncePersistent');
+    subscriptions.setTable(table('a', 'b'));
+    await subscriptions.settled();
+    expect(bench.subscribed.flat().sort()).toEqual(['a', 'a', 'b']);
+    await subscriptions.stop();
+  });
+
   it('is a second connection, which runs only while the group asks for it', async () => {
     const received: string[] = [];
     const [first, second] = [plain(), persistent()];

@@ -179,6 +179,37 @@ it('memory does not grow with what lies on the disk', () => {
     after.close();
   });
 
+  it('is no reason not to start: the reserve makes it possible to open what is there', () => {
+    const path = join(disk, 'spool.db');
+    const before = open(path, 1_000_000);
+    for (let n = 0; n < 5; n++) before.push('t', Buffer.from(String(n)));
+    before.close();
+    fill();
+    const after = open(path, 1_000_000);
+    expect(numbers(after)).toEqual([0, 1, 2, 3, 4]);
+    after.push('t', Buffer.from('5'));
+    expect(after.flush()).toBe(true);
+    expect(numbers(after)).toEqual([0, 1, 2, 3, 4, 5]);
+    after.close();
+  });
+
+  it('at the end costs what could not be stored, and says how much', () => {
+    let lost = 0;
+    const telling: SpoolListener = {
+      ...listener,
+      onLost: (count) => {
+        lost += count;
+      },
+    };
+    const spool = new FileSpool(join(disk, 'spool.db'), { maxBytes: 300_000, full: 'keepNewest' }, telling);
+    rmSync(join(disk, 'spool.db-reserve'));
+    fill();
+    for (let n = 0; n < 3; n++) spool.push('t', Buffer.alloc(50_000));
+    expect(spool.flush()).toBe(false);
+    spool.close();
+    expect(lost).toBe(3);
+  });
+
   /** Takes all the room that is left, to the last page. */
   function fill(): void {
     for (const size of [1024 * 1024, 64 * 1024, 4096]) {

@@ -4,15 +4,12 @@
  */
 
 /** A slow reader's bound in bytes, in quiet times and when all together have too much. */
-const LIMIT_BYTES = 8 * 1024 * 1024;
+export const LIMIT_BYTES = 8 * 1024 * 1024;
 const SCARCE_LIMIT_BYTES = 256 * 1024;
 /** From here on publishers wait, until it is less than half. */
 const HIGH_BYTES = 32 * 1024 * 1024;
 /** From here on the share of one device is small: what comes from functions and the cloud can't be told to wait. */
 const SCARCE_BYTES = 64 * 1024 * 1024;
-/** A device that takes nothing for so long while publishers wait is in everybody's way. */
-export const STUCK_MS = 10_000;
-
 /** A reader has so much waiting, as a part of its bound: who sends it QoS 1 waits until it is less than half of that. */
 const PRESSING_PART = 1 / 4;
 

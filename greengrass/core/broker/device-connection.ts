@@ -4,7 +4,6 @@
  */
 import type { Logger } from '../../lib/log.js';
 import type { Message } from '../router/message.js';
-import { STUCK_MS } from './backlog.js';
 import { type ConnectPacket, decodeConnect, UnservedProtocol, type Will } from './client-packets.js';
 import { publishProblem, publishTopicProblem } from './device-permissions.js';
 import type { DeviceSession } from './device-session.js';
@@ -25,6 +24,8 @@ import { ProtocolError } from './wire-text.js';
 export interface Broker {
   readonly maxPacketBytes: number;
   readonly connectTimeoutMs: number;
+  /** A device that takes nothing for so long while publishers wait is in everybody's way. */
+  readonly stuckMs: number;
   readonly sessions: Sessions;
   readonly topics: KnownTopics;
   readonly outgoing: Outgoing;
@@ -55,7 +56,7 @@ export class DeviceConnection implements PacketTaker {
   #will: Will | undefined;
   #isClosed = false;
   readonly #patience: Patience;
-  readonly #progress = new Patience(STUCK_MS);
+  readonly #progress: Patience;
   /** What it took or, where it owes PUBACKs, acknowledged when it was last looked at. */
   #steps = 0;
   #hasPublished = false;
@@ -70,6 +71,7 @@ export class DeviceConnection implements PacketTaker {
     this.#broker = broker;
     this.#topics = new RecentTopic(broker.topics);
     this.#patience = new Patience(broker.connectTimeoutMs);
+    this.#progress = new Patience(broker.stuckMs);
     this.#output = new Output({
       stream,
       writer: broker.writer,
@@ -167,6 +169,7 @@ export class DeviceConnection implements PacketTaker {
     try {
       const problem = this.#splitter.feed(bytes, from, end);
       if (problem !== undefined) this.close(problem);
+      else if (this.#output.isOverrun) this.close('it takes none of the answers that it asks for');
       else if (this.#hasPublished) {
         this.#hasPublished = false;
         const owesAcks = this.#session?.awaitedAcks !== undefined;

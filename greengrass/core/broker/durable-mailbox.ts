@@ -1,6 +1,7 @@
 /**
  * QoS 1 messages of a session that outlives its connection, and the core: kept until the device acknowledges them, sent
- * again with the same packet id and DUP after each reconnect [MQTT-4.4.0-1], higher priority first, then in order.
+ * again with the same packet id and DUP after each reconnect [MQTT-4.4.0-1]: first what had been sent, in the order in which
+ * it was [MQTT-4.6.0-1], then the others, higher priority first, then as they came.
  */
 import type { Delivery } from '../router/endpoint.js';
 import type { Message } from '../router/message.js';
@@ -24,6 +25,7 @@ export class DurableMailbox implements AtLeastOnce {
   #waiting: StoredMessage[] = [];
   #keptBytes = 0;
   #lastId = 0;
+  #lastPlace = 0;
   #output: Output | undefined;
   #expired = 0;
   #nextSweep = 0;
@@ -31,12 +33,14 @@ export class DurableMailbox implements AtLeastOnce {
   constructor(
     private readonly clientId: string,
     private readonly store: SessionStore,
+    private readonly onUnreadable: (error: Error) => void,
     messages: readonly StoredMessage[] = [],
   ) {
     for (const message of messages) {
       this.#kept.set(message.packetId, message);
       this.#keptBytes += message.bytes;
       this.#lastId = message.packetId;
+      this.#lastPlace = Math.max(this.#lastPlace, message.sent);
     }
   }
 
@@ -99,11 +103,25 @@ export class DurableMailbox implements AtLeastOnce {
     for (const entry of this.#waiting) {
       if (!this.#mayWrite(output)) break;
       taken += 1;
-      const content = this.#isOver(entry, now) ? undefined : this.store.read(entry);
-      if (content === undefined) this.#expire(entry);
-      else this.#send(output, entry, encodePublish(content.topic, content.payload, 1, entry.sent));
+      if (this.#isOver(entry, now)) {
+        this.#expire(entry);
+        continue;
+      }
+      const content = this.#read(entry);
+      if (content === undefined) this.#forget(entry);
+      else this.#send(output, entry, encodePublish(content.topic, content.payload, 1, entry.sent > 0));
     }
     if (taken > 0) this.#waiting = this.#waiting.slice(taken);
+  }
+
+  /** Undefined where it is not there: it was never stored, its sender knows that; or the file is damaged in this place. */
+  #read(entry: StoredMessage): { topic: string; payload: Buffer } | undefined {
+    try {
+      return this.store.read(entry);
+    } catch (error) {
+      this.onUnreadable(error as Error);
+      return undefined;
+    }
   }
 
   #mayWrite(output: Output): boolean {
@@ -112,7 +130,7 @@ export class DurableMailbox implements AtLeastOnce {
 
   #send(output: Output, entry: StoredMessage, packet: PublishBytes): void {
     this.#inFlight.add(entry.packetId);
-    if (!entry.sent) this.store.markSent(entry);
+    if (entry.sent === 0) this.store.markSent(entry, ++this.#lastPlace);
     output.writePublish(packet, entry.packetId);
   }
 
@@ -152,5 +170,7 @@ export class DurableMailbox implements AtLeastOnce {
 }
 
 function byTurn(a: StoredMessage, b: StoredMessage): number {
+  if (a.sent > 0 && b.sent > 0) return a.sent - b.sent || a.seq - b.seq;
+  if (a.sent !== b.sent) return a.sent > 0 ? -1 : 1;
   return b.priority - a.priority || a.seq - b.seq;
 }

@@ -27,6 +27,7 @@ import { WaitingRoom } from './waiting-room.js';
 const MAX_PACKET_BYTES = MAX_MESSAGE_BYTES + MAX_TOPIC_BYTES + 16;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 10_000;
+const STUCK_MS = 10_000;
 /** Connections of known devices that have not sent their CONNECT. */
 const MAX_WAITING = { all: 1024, ofEach: 32 };
 /** How exact keep-alive times are. */
@@ -51,6 +52,8 @@ export interface MqttServerOptions {
   readonly sessionsPath?: string;
   /** Sockets by Node.js also where those in C are to be had. */
   readonly withoutLane?: boolean;
+  /** For tests: how long a device may take nothing while publishers wait for it. */
+  readonly stuckMs?: number;
   readonly logger: Logger;
 }
 
@@ -77,6 +80,8 @@ export class MqttServer implements Component {
   #door: DeviceDoor | undefined;
   #silenceCheck: NodeJS.Timeout | undefined;
   #starting: Promise<void> | undefined;
+  #checkedAt = 0;
+  #isLate = false;
 
   constructor(options: MqttServerOptions) {
     const { logger, onPublish, settle } = options;
@@ -88,6 +93,7 @@ export class MqttServer implements Component {
     this.#broker = {
       maxPacketBytes: MAX_PACKET_BYTES,
       connectTimeoutMs: CONNECT_TIMEOUT_MS,
+      stuckMs: options.stuckMs ?? STUCK_MS,
       sessions: this.#sessions,
       topics: new KnownTopics(),
       outgoing,
@@ -145,6 +151,7 @@ export class MqttServer implements Component {
     this.#sessions.start();
     const open = withoutLane || !hasLane() ? openNodeDoor : openLaneDoor;
     this.#door = await open({ port, host }, options);
+    this.#checkedAt = performance.now();
     this.#silenceCheck = setInterval(() => this.#checkSilence(), SILENCE_CHECK_MS);
     this.#silenceCheck.unref();
     logger.info({ port: this.port }, 'MQTT server started.');
@@ -234,9 +241,13 @@ export class MqttServer implements Component {
   }
 
   #checkSilence(): void {
-    this.#door?.sweep();
     // No clock that jumps: a device would be cut off for a silence that never was.
     const now = performance.now();
+    // The process stood still: what came meanwhile has not been read. Once: one that is always late still has to look.
+    this.#isLate = !this.#isLate && now - this.#checkedAt > 2 * SILENCE_CHECK_MS;
+    this.#checkedAt = now;
+    if (this.#isLate) return;
+    this.#door?.sweep();
     for (const connection of this.#all) connection.checkSilence(now);
   }
 }

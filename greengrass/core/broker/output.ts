@@ -3,7 +3,7 @@
  * with everybody who gets them; all of it goes out in one write, never more than one write at a time. Who writes looks
  * at `unsentBytes` first: that is the bound of a slow reader.
  */
-import type { Backlog } from './backlog.js';
+import { type Backlog, LIMIT_BYTES } from './backlog.js';
 import type { DeviceStream, Piece as StreamPiece } from './device-stream.js';
 import { LARGE_BYTES } from './output-buffers.js';
 import type { PublishBytes } from './server-packets.js';
@@ -14,6 +14,8 @@ const MAX_COPIED_BYTES = 16 * 1024;
 const LEAST_BUFFER_BYTES = 512;
 /** Most bytes in one write: TLS makes a copy of it. */
 const MAX_WRITE_BYTES = 256 * 1024;
+/** Messages stop at the limit of the backlog; beyond it there is room for acknowledgements, of a quarter of a million messages. */
+const MOST_UNSENT_BYTES = LIMIT_BYTES + 1024 * 1024;
 const PUBACK = 0x40;
 
 export interface OutputOptions {
@@ -71,6 +73,11 @@ export class Output {
   /** There is so much already that no message should be added. */
   get isFull(): boolean {
     return this.unsentBytes >= this.#options.writer.backlog.limit;
+  }
+
+  /** Beyond everything that messages may take: a client that asks and asks, and takes none of the answers. */
+  get isOverrun(): boolean {
+    return this.unsentBytes >= MOST_UNSENT_BYTES;
   }
 
   /** Writes that were done: grows as long as the client reads. */

@@ -40,8 +40,8 @@ export interface StoredMessage {
   readonly priority: number;
   /** Unix time in ms; absent: waits for ever. */
   readonly expiresAt?: number;
-  /** True where it may have reached the device before. */
-  sent: boolean;
+  /** Its place among those that were sent to the device, 0 where it was not: what may have reached it before. */
+  sent: number;
 }
 
 export interface StoredSession {
@@ -64,6 +64,12 @@ export class SessionStore {
   readonly #statements: ReturnType<typeof prepare>;
   readonly #runAll: (changes: ReadonlyArray<() => void>) => void;
   #changes: Array<() => void> = [];
+  /** What is tried again with the next changes: nobody else asks again for something to be deleted. */
+  #again: Array<() => void> = [];
+  readonly #ended = new Set<string>();
+  readonly #removed = new Set<number>();
+  /** Sessions that are in the file, as far as is known. */
+  readonly #inFile = new Set<string>();
   /** Messages of this turn: they can be sent before they are in the file. */
   #fresh = new Map<number, { topic: string; payload: Buffer }>();
   #lastSeq: number;
@@ -90,16 +96,28 @@ export class SessionStore {
     }));
   }
 
+  /** A new session. Of an old one nothing is left, also where the file still has it because deleting failed. */
   create(clientId: string): void {
-    this.#change(() => this.#statements.addSession.run(clientId));
+    this.#change(() => {
+      this.#statements.deleteSession.run(clientId);
+      this.#inFile.delete(clientId);
+      this.#ensure(clientId);
+    });
   }
 
   delete(clientId: string): void {
-    this.#change(() => this.#statements.deleteSession.run(clientId));
+    this.#ended.add(clientId);
+    this.#change(() => {
+      this.#statements.deleteSession.run(clientId);
+      this.#inFile.delete(clientId);
+    });
   }
 
   setFilter(clientId: string, filter: string, qos: 0 | 1): void {
-    this.#change(() => this.#statements.setFilter.run(clientId, filter, qos));
+    this.#change(() => {
+      this.#ensure(clientId);
+      this.#statements.setFilter.run(clientId, filter, qos);
+    });
   }
 
   deleteFilter(clientId: string, filter: string): void {
@@ -111,27 +129,30 @@ export class SessionStore {
     { topic, payload }: { topic: string; payload: Buffer },
     entry: Omit<StoredMessage, 'seq' | 'bytes' | 'sent'>,
   ): StoredMessage {
-    const message: StoredMessage = { ...entry, seq: ++this.#lastSeq, bytes: payload.length, sent: false };
+    const message: StoredMessage = { ...entry, seq: ++this.#lastSeq, bytes: payload.length, sent: 0 };
     const { seq, packetId, priority, expiresAt } = message;
     this.#fresh.set(seq, { topic, payload });
     this.#change(() => {
-      const sent = message.sent ? 1 : 0;
+      this.#ensure(clientId);
+      const { sent } = message;
       this.#statements.add.run(seq, clientId, packetId, topic, payload, priority, expiresAt ?? null, sent);
     });
     return message;
   }
 
-  markSent(message: StoredMessage): void {
-    message.sent = true;
+  /** `place`: among those that were sent to the device. */
+  markSent(message: StoredMessage, place: number): void {
+    message.sent = place;
     if (this.#fresh.has(message.seq)) return;
-    this.#change(() => this.#statements.markSent.run(message.seq));
+    this.#change(() => this.#statements.markSent.run(place, message.seq));
   }
 
   remove({ seq }: StoredMessage): void {
+    this.#removed.add(seq);
     this.#change(() => this.#statements.remove.run(seq));
   }
 
-  /** Undefined where the message is gone. */
+  /** Undefined where the message is gone. Throws where the file can't be read there. */
   read({ seq }: StoredMessage): { topic: string; payload: Buffer } | undefined {
     return this.#fresh.get(seq) ?? this.#statements.read.get(seq);
   }
@@ -140,13 +161,32 @@ export class SessionStore {
     if (this.#changes.push(change) === 1) this.onChange();
   }
 
-  /** All changes so far, durable. Throws where they can't be: nothing of them was kept then. */
+  /** All changes so far, durable. Throws where they can't be: of them only what was to be deleted is tried again. */
   commit(): void {
     if (this.#changes.length === 0) return;
-    const changes = this.#changes;
+    const changes = this.#again.length > 0 ? [...this.#again, ...this.#changes] : this.#changes;
     this.#changes = [];
     this.#fresh = new Map();
-    this.#runAll(changes);
+    try {
+      this.#runAll(changes);
+    } catch (error) {
+      this.#inFile.clear();
+      this.#again = [
+        ...[...this.#ended].map((clientId) => () => this.#statements.deleteSession.run(clientId)),
+        ...[...this.#removed].map((seq) => () => this.#statements.remove.run(seq)),
+      ];
+      throw error;
+    }
+    this.#again = [];
+    this.#ended.clear();
+    this.#removed.clear();
+  }
+
+  /** What hangs on a session that could not be written must not fail for ever, and with it the changes of all others. */
+  #ensure(clientId: string): void {
+    if (this.#inFile.has(clientId)) return;
+    this.#statements.addSession.run(clientId);
+    this.#inFile.add(clientId);
   }
 
   close(): void {
@@ -171,7 +211,7 @@ function prepare(db: Database) {
     setFilter: db.prepare('INSERT OR REPLACE INTO filter VALUES (?, ?, ?)'),
     deleteFilter: db.prepare('DELETE FROM filter WHERE client_id = ? AND filter = ?'),
     add: db.prepare('INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?)'),
-    markSent: db.prepare('UPDATE message SET sent = 1 WHERE seq = ?'),
+    markSent: db.prepare('UPDATE message SET sent = ? WHERE seq = ?'),
     remove: db.prepare('DELETE FROM message WHERE seq = ?'),
     read: db.prepare('SELECT topic, payload FROM message WHERE seq = ?') as Statement<
       [number],
@@ -187,6 +227,6 @@ function toMessage(row: MessageRow): StoredMessage {
     bytes: row.bytes,
     priority: row.priority,
     ...(row.expires_at === null ? {} : { expiresAt: row.expires_at }),
-    sent: row.sent === 1,
+    sent: row.sent,
   };
 }

@@ -8,7 +8,7 @@ import { DatabaseError } from '../../lib/sqlite.js';
 import { ConnectionWindow } from './at-least-once.js';
 import { DeviceSession } from './device-session.js';
 import { DurableMailbox } from './durable-mailbox.js';
-import { SessionStore } from './session-store.js';
+import { SessionStore, type StoredMessage, type StoredSession } from './session-store.js';
 
 export interface Opened {
   readonly session: DeviceSession;
@@ -22,6 +22,7 @@ export class Sessions {
   /** Who was promised something about his session since the last commit; and to whom that could not be kept. */
   #promised = new Set<string>();
   #broken = new Set<string>();
+  #unreadable = 0;
 
   /** `path`: the database; absent: nothing is remembered, CONNACK says so with session present 0. */
   constructor(
@@ -34,29 +35,45 @@ export class Sessions {
   /** Sessions that can't be read are put aside: devices must not stay away because of them. Throws DatabaseError. */
   start(): void {
     if (this.path === undefined || this.#store) return;
-    const store = this.#open(this.path);
-    for (const { clientId, filters, messages } of store.load()) {
-      const mailbox = new DurableMailbox(clientId, store, messages);
+    const { store, stored } = this.#open(this.path);
+    for (const { clientId, filters, messages } of stored) {
+      const mailbox = this.#mailbox(clientId, store, messages);
       this.#byName.set(clientId, new DeviceSession(clientId, true, mailbox, filters));
     }
     this.#store = store;
   }
 
-  #open(path: string): SessionStore {
+  #mailbox(clientId: string, store: SessionStore, messages?: readonly StoredMessage[]): DurableMailbox {
+    const onUnreadable = ({ message: reason }: Error) => {
+      this.#unreadable += 1;
+      this.logger.error(
+        { clientId, reason, lost: this.#unreadable },
+        'A message that was kept for a device could not be read and is lost: is the disk damaged?',
+      );
+    };
+    return new DurableMailbox(clientId, store, onUnreadable, messages);
+  }
+
+  #open(path: string): { store: SessionStore; stored: StoredSession[] } {
+    let store: SessionStore | undefined;
     try {
-      return new SessionStore(path, this.onChange);
+      store = new SessionStore(path, this.onChange);
+      return { store, stored: store.load() };
     } catch (error) {
-      if (!(error instanceof DatabaseError)) throw error;
+      store?.close();
+      // Opening says DatabaseError; what only reading finds has the code of SQLite.
+      if (!(error instanceof DatabaseError) && !isCorrupt(error)) throw error;
       const aside = `${path}.broken`;
       this.logger.error(
-        { reason: error.message, aside },
+        { reason: (error as Error).message, aside },
         'The sessions of devices could not be read; they begin anew, the file was put aside.',
       );
       for (const suffix of ['', '-wal', '-shm']) {
         rmSync(`${aside}${suffix}`, { force: true });
         if (existsSync(`${path}${suffix}`)) renameSync(`${path}${suffix}`, `${aside}${suffix}`);
       }
-      return new SessionStore(path, this.onChange);
+      store = new SessionStore(path, this.onChange);
+      return { store, stored: [] };
     }
   }
 
@@ -65,6 +82,11 @@ export class Sessions {
     this.#store?.close();
     this.#store = undefined;
     this.#byName.clear();
+  }
+
+  /** Messages that were lost because the file could not be read where they are. */
+  get unreadable(): number {
+    return this.#unreadable;
   }
 
   find(clientId: string): DeviceSession | undefined {
@@ -82,7 +104,7 @@ export class Sessions {
       store.create(clientId);
       this.#promised.add(clientId);
     }
-    const atLeastOnce = isPersistent ? new DurableMailbox(clientId, store) : new ConnectionWindow(onOverflow);
+    const atLeastOnce = isPersistent ? this.#mailbox(clientId, store) : new ConnectionWindow(onOverflow);
     const session = new DeviceSession(clientId, isPersistent, atLeastOnce);
     this.#byName.set(clientId, session);
     return { session, isPresent: false };
@@ -145,4 +167,9 @@ export class Sessions {
     if (this.#byName.get(session.clientId) === session) this.#byName.delete(session.clientId);
     if (session.isPersistent) this.#store?.delete(session.clientId);
   }
+}
+
+function isCorrupt(error: unknown): boolean {
+  const code = (error as { code?: unknown } | undefined)?.code;
+  return code === 'SQLITE_NOTADB' || (typeof code === 'string' && code.startsWith('SQLITE_CORRUPT'));
 }

@@ -18,7 +18,7 @@ interface Waiting {
 
 export class Acknowledgements {
   readonly #waiting = new Set<Waiting>();
-  /** When the oldest became the oldest; ms. */
+  /** When the oldest became the oldest; ms by performance.now(): the wall clock may jump. */
   #oldestSince = 0;
   #timer: NodeJS.Timeout | undefined;
   #factor = 1;
@@ -32,7 +32,7 @@ export class Acknowledgements {
   /** `send` publishes, and calls back with the PUBACK. */
   expect(send: (done: (error?: Error | null) => void) => void): Promise<void> {
     return new Promise((resolve, reject) => {
-      const waiting: Waiting = { since: Date.now(), resolve, reject };
+      const waiting: Waiting = { since: performance.now(), resolve, reject };
       if (this.#waiting.size === 0) this.#oldestSince = waiting.since;
       this.#waiting.add(waiting);
       this.#timer ??= setTimeout(() => this.#look(), this.timeoutMs * this.#factor);
@@ -56,7 +56,7 @@ export class Acknowledgements {
   #done(waiting: Waiting, error: Error | null | undefined): void {
     const [oldest] = this.#waiting;
     if (!this.#waiting.delete(waiting)) return;
-    const now = Date.now();
+    const now = performance.now();
     if (waiting === oldest) this.#oldestSince = now;
     if (error) {
       waiting.reject(new PublishError('lost', error.message));
@@ -70,7 +70,7 @@ export class Acknowledgements {
   #look(): void {
     this.#timer = undefined;
     if (this.#waiting.size === 0) return;
-    const left = this.#oldestSince + this.timeoutMs * this.#factor - Date.now();
+    const left = this.#oldestSince + this.timeoutMs * this.#factor - performance.now();
     if (left > 0) {
       this.#timer = setTimeout(() => this.#look(), left);
       return;

@@ -45,6 +45,9 @@ export interface CloudEndpointOptions {
   readonly quietMs?: number;
 }
 
+/** A spool that stays full says so again after so long, with the number of messages so far. */
+const SAY_FULL_AGAIN_MS = 3_600_000;
+
 export class CloudEndpoint implements Endpoint, Component {
   readonly name = 'GGCloudSpooler';
   readonly #options: CloudEndpointOptions;
@@ -56,6 +59,8 @@ export class CloudEndpoint implements Endpoint, Component {
   #spool: Spool | undefined;
   #dropped = 0;
   #unstored = 0;
+  #lost = 0;
+  #saidFullAt = Number.NEGATIVE_INFINITY;
   #isInTrouble = false;
   /** Why the last message was refused. */
   #refusal = '';
@@ -105,6 +110,7 @@ export class CloudEndpoint implements Endpoint, Component {
       expired: this.#sender.expired,
       unstored: this.#unstored,
       unsent: this.#atMostOnce.unsent,
+      lost: this.#lost,
     };
   }
 
@@ -135,6 +141,11 @@ export class CloudEndpoint implements Endpoint, Component {
 
   setTable(table: SubscriptionTable): void {
     this.#subscriptions.setTable(table);
+  }
+
+  /** Resolves once the cloud knows the subscriptions of the group. */
+  subscribed(): Promise<void> {
+    return this.#subscriptions.settled();
   }
 
   deliver({ topic, payload }: Message, _target = CLOUD, delivery?: Delivery): boolean {
@@ -181,7 +192,7 @@ export class CloudEndpoint implements Endpoint, Component {
 
   #moveTo(old: Spool, settings: SpoolSettings): void {
     const next = this.#open(settings);
-    this.#sender.moveTo(next, moveSpool(old, next, this.#sender.underWay));
+    this.#sender.moveTo(next, moveSpool(old, next, this.#sender.underWay, this.#noRoom));
     this.#spool = next;
     old.close();
     if (settings.storage === 'Memory') this.#removeFile();
@@ -192,8 +203,8 @@ export class CloudEndpoint implements Endpoint, Component {
     if (!existsSync(this.#path)) return;
     const file = this.#open({ ...settings, storage: 'FileSystem' });
     const next = this.#open(settings);
-    moveSpool(file, next, new Set());
-    this.#sender.moveTo(next, moveSpool(spool, next, this.#sender.underWay));
+    moveSpool(file, next, new Set(), this.#noRoom);
+    this.#sender.moveTo(next, moveSpool(spool, next, this.#sender.underWay, this.#noRoom));
     this.#spool = next;
     file.close();
     this.#removeFile();
@@ -208,17 +219,36 @@ export class CloudEndpoint implements Endpoint, Component {
       onReady: () => this.#sender.ready(),
       onDropped: (count) => this.#countDropped(count),
       onTrouble: (error) => this.#trouble(error),
+      onDamage: (damage) => {
+        this.#lost += damage.lost ?? 0;
+        this.#options.logger.error(
+          { file: this.#path, ...damage },
+          'The file of the messages for the cloud was damaged; it was put aside, what could be read of it goes on.',
+        );
+      },
+      onLost: (lost) => {
+        this.#lost += lost;
+        this.#options.logger.error(
+          { file: this.#path, lost },
+          'Messages for the cloud were lost: they could not be stored before the core stopped.',
+        );
+      },
     };
     return storage === 'Memory'
       ? new MemorySpool(limits, listener)
       : new FileSpool(this.#path, limits, listener);
   }
 
+  /** Moved to a smaller spool that keeps the oldest. */
+  readonly #noRoom = (count: number): void => this.#countDropped(count);
+
   #countDropped(count: number): void {
-    if (this.#dropped === 0) {
+    const now = performance.now();
+    if (now - this.#saidFullAt >= SAY_FULL_AGAIN_MS) {
+      this.#saidFullAt = now;
       const { maxBytes, full } = this.#settings;
       this.#options.logger.warn(
-        { maxBytes, policy: full },
+        { maxBytes, policy: full, dropped: this.#dropped + count },
         full === 'keepNewest'
           ? 'Spool is full; the oldest messages give way.'
           : 'Spool is full; new messages are refused.',

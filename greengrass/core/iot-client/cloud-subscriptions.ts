@@ -12,6 +12,8 @@ import type { SpoolSettings } from './spool-settings.js';
 export interface SubscribingConnection {
   subscribe(filter: string, handler: CloudHandler): void;
   unsubscribe(filter: string, handler: CloudHandler): void;
+  /** Resolves once the cloud has answered all subscriptions. Absent: they take effect at once. */
+  settled?(): Promise<void>;
 }
 
 /** The second connection; it runs only while it is needed. */
@@ -50,6 +52,11 @@ export class CloudSubscriptions {
     this.#quality = quality;
     if (this.#table) this.setTable(this.#table);
     else this.#run();
+  }
+
+  /** Resolves once the cloud knows the subscriptions: what is published there from then on comes. */
+  async settled(): Promise<void> {
+    if (this.#filters.size > 0) await this.target.settled?.();
   }
 
   /** Stops the second connection; its session goes on in the cloud. */

@@ -80,6 +80,9 @@ export class IotConnection implements Component {
   readonly #acknowledgements: Acknowledgements;
   /** Unsubscribed while the cloud was away: a persistent session still has them. */
   readonly #stale = new Set<string>();
+  /** SUBSCRIBEs of this connection that the cloud has not answered yet. */
+  #unanswered = new Set<object>();
+  readonly #whenSettled = new Set<() => void>();
 
   constructor(options: IotConnectionOptions) {
     this.#options = options;
@@ -146,6 +149,20 @@ export class IotConnection implements Component {
     this.#handlers.set(filter, new Set([handler]));
     this.#stale.delete(filter);
     if (this.connected) this.#subscribe([filter]);
+  }
+
+  /** Resolves once there is a connection and the cloud has answered all subscriptions: nothing that comes is missed. */
+  settled(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#whenSettled.add(resolve);
+      this.#lookIfSettled();
+    });
+  }
+
+  #lookIfSettled(): void {
+    if (!this.connected || this.#unanswered.size > 0) return;
+    for (const resolve of this.#whenSettled) resolve();
+    this.#whenSettled.clear();
   }
 
   unsubscribe(filter: string, handler: CloudHandler): void {
@@ -237,8 +254,10 @@ export class IotConnection implements Component {
     logger.info({ host, port, clientId }, 'Connected to the cloud.');
     if (sessionPresent) for (const filter of this.#stale) client.unsubscribe(filter);
     this.#stale.clear();
+    this.#unanswered = new Set();
     this.#subscribe([...this.#handlers.keys()]);
     for (const listener of this.#onConnected) listener();
+    this.#lookIfSettled();
   }
 
   #lost(client: MqttClient, failure: PublishFailure, reason: string): void {
@@ -265,10 +284,14 @@ export class IotConnection implements Component {
   #subscribe(filters: string[]): void {
     const client = this.#client;
     if (!client || filters.length === 0) return;
+    const unanswered = this.#unanswered;
     // AWS IoT takes eight topic filters in one SUBSCRIBE.
     for (let at = 0; at < filters.length; at += 8) {
       const some = filters.slice(at, at + 8);
+      unanswered.add(some);
       client.subscribe(some, { qos: this.#options.isPersistent ? 1 : 0 }, (error, _subscriptions, packet) => {
+        unanswered.delete(some);
+        if (client === this.#client) this.#lookIfSettled();
         if (!error) return;
         const codes: readonly unknown[] = packet?.granted ?? [];
         const refused = some.filter((_filter, index) => codes[index] === SUBACK_FAILURE);

@@ -2,7 +2,7 @@
  * Room on the disk that is kept free by a file without content. A full disk is no place to delete rows: that, too, is
  * written before it takes effect. Giving up the reserve makes it possible.
  */
-import { rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs';
 
 /** Enough for what one transaction of the spool writes, and once more for its way from the log into the file. */
 const RESERVE_BYTES = 512 * 1024;
@@ -10,8 +10,9 @@ const RESERVE_BYTES = 512 * 1024;
 export class DiskReserve {
   #isHeld = false;
 
+  /** What an earlier run left counts. */
   constructor(private readonly path: string) {
-    this.take();
+    this.#isHeld = existsSync(path) && statSync(path).size === RESERVE_BYTES;
   }
 
   /** Where there is no room for it, it is tried again the next time. */

@@ -8,7 +8,8 @@
 import { DiskReserve } from './disk-reserve.js';
 import { laneOf, laneOfPriority, withLane } from './lanes.js';
 import { rowBytes, type Spool, type SpooledMessage, type SpoolLimits, type SpoolListener } from './spool.js';
-import { SpoolFile, type Stock } from './spool-file.js';
+import type { SpoolFile, Stock } from './spool-file.js';
+import { isDamage, openSpoolFile, renewSpoolFile } from './spool-salvage.js';
 
 /** More than that is not gathered for one transaction. */
 const MAX_BATCH_BYTES = 256 * 1024;
@@ -18,7 +19,7 @@ const REMOVAL_DELAY_MS = 20;
 const RETRY_MS = 1000;
 
 export class FileSpool implements Spool {
-  readonly #file: SpoolFile;
+  #file: SpoolFile;
   readonly #reserve: DiskReserve;
   #limits: SpoolLimits;
   /** What is in the file. */
@@ -40,13 +41,18 @@ export class FileSpool implements Spool {
   #lastMs = 0;
 
   constructor(
-    path: string,
+    private readonly path: string,
     limits: SpoolLimits,
     private readonly listener: SpoolListener,
   ) {
     this.#limits = limits;
-    this.#file = new SpoolFile(path);
     this.#reserve = new DiskReserve(`${path}-reserve`);
+    this.#file = openSpoolFile(
+      path,
+      (damage) => this.listener.onDamage?.(damage),
+      () => this.#reserve.giveUp(),
+    );
+    this.#reserve.take();
     const { lastIds, ...stock } = this.#file.stock();
     this.#stock = stock;
     this.#lastIds = new Map(lastIds);
@@ -91,7 +97,7 @@ export class FileSpool implements Spool {
     };
     const unstored = this.#unstored(id, until);
     let at = 0;
-    for (const message of this.#file.read(id, until, count + this.#gone.size)) {
+    for (const message of this.#stored(id, until, count + this.#gone.size)) {
       for (let next = unstored[at]; next && next.id < message.id && wanted(); next = unstored[++at])
         take(next);
       if (!wanted()) break;
@@ -139,7 +145,48 @@ export class FileSpool implements Spool {
   close(): void {
     this.#flush();
     this.#clear();
+    if (this.#pending.size > 0) this.listener.onLost?.(this.#pending.size);
     this.#file.close();
+  }
+
+  /** Nothing where the file can't be read at present: that is told, and tried again when something new comes. */
+  *#stored(after: number, until: number, count: number): Generator<SpooledMessage> {
+    let last = after;
+    let isRenewed = false;
+    for (;;) {
+      try {
+        for (const message of this.#file.read(last, until, count)) {
+          yield message;
+          last = message.id;
+        }
+        return;
+      } catch (error) {
+        if (isRenewed || !this.#renew(error)) {
+          this.#fails(error as Error);
+          return;
+        }
+        isRenewed = true;
+      }
+    }
+  }
+
+  /** The file turned out to be damaged: on with a new one, and what can be read of the old. False where it is not that. */
+  #renew(error: unknown): boolean {
+    if (!isDamage(error)) return false;
+    const { rows } = this.#stock;
+    this.#file.close();
+    try {
+      this.#file = renewSpoolFile(this.path, error as Error, (damage) =>
+        this.listener.onDamage?.({ ...damage, lost: Math.max(0, rows - damage.saved) }),
+      );
+      const { lastIds, ...stock } = this.#file.stock();
+      this.#stock = stock;
+      for (const [lane, id] of lastIds) this.#lastIds.set(lane, Math.max(id, this.#lastIds.get(lane) ?? 0));
+      return true;
+    } catch {
+      // No new one can be made: the messages stay in memory, within the bound.
+      return false;
+    }
   }
 
   /** At the end of this turn; later where the disk is slow, so that the rest of the core has its share. */
@@ -168,27 +215,36 @@ export class FileSpool implements Spool {
 
   #flush(): boolean {
     this.#clear();
-    if (this.#pending.size === 0 && this.#gone.size === 0 && this.#stock.bytes <= this.#limits.maxBytes)
-      return true;
+    const isDue =
+      this.#trouble ||
+      this.#pending.size > 0 ||
+      this.#gone.size > 0 ||
+      this.#stock.bytes > this.#limits.maxBytes;
+    if (!isDue) return true;
     const started = performance.now();
     try {
       this.#commit();
     } catch (error) {
-      if (!this.#trouble) {
-        this.#trouble = true;
-        this.listener.onTrouble(error as Error);
-        // From now on they may be sent from memory.
-        this.listener.onReady();
-      }
-      this.#later(RETRY_MS);
+      // From now on they may be sent from memory.
+      if (this.#fails(error as Error)) this.listener.onReady();
       return false;
     }
     this.#lastMs = performance.now() - started;
     if (this.#trouble) {
       this.#trouble = false;
       this.listener.onTrouble(undefined);
+      this.listener.onReady();
     }
     return true;
+  }
+
+  /** Tried again later. True where it is news. */
+  #fails(error: Error): boolean {
+    const isNews = !this.#trouble;
+    this.#trouble = true;
+    if (isNews) this.listener.onTrouble(error);
+    this.#later(RETRY_MS);
+    return isNews;
   }
 
   #commit(): void {
@@ -218,16 +274,25 @@ export class FileSpool implements Spool {
   }
 
   #apply(added: Iterable<SpooledMessage>, maxBytes: number): void {
-    const { rows, bytes, evicted, evictedThrough } = this.#file.apply(this.#stock, {
-      removed: this.#gone,
-      added,
-      maxBytes,
-    });
+    const batch = { removed: this.#gone, added: [...added], maxBytes };
+    const { rows, bytes, evicted, evictedThrough } = this.#guarded(() =>
+      this.#file.apply(this.#stock, batch),
+    );
     this.#stock = { rows, bytes };
     for (const [lane, id] of evictedThrough) this.#evictedThrough.set(lane, id);
     this.#gone.clear();
     this.#goneBytes = 0;
     if (evicted > 0) this.listener.onDropped(evicted);
+  }
+
+  /** Once more where the file had to be renewed. */
+  #guarded<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (!this.#renew(error)) throw error;
+      return work();
+    }
   }
 
   /** While storing fails: what may be sent from memory, by place. */

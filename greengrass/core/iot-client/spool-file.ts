@@ -24,6 +24,9 @@ const MIGRATIONS = [
    ALTER TABLE message ADD COLUMN came_at INTEGER`,
 ] as const;
 
+/** What `user_version` says of a file of this version. */
+export const SPOOL_SCHEMA_VERSION = MIGRATIONS.length;
+
 const LOG_PAGES = 128;
 const BYTES = `length(CAST(topic AS BLOB)) + length(payload) + ${ROW_OVERHEAD_BYTES}`;
 

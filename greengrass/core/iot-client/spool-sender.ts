@@ -46,7 +46,7 @@ interface UnderWay {
 export class SpoolSender {
   readonly #options: SenderOptions;
   readonly #maxWindow: number;
-  readonly #refused = new RefusedTopics(() => Date.now());
+  readonly #refused = new RefusedTopics(() => performance.now());
   #spool: Spool | undefined;
   readonly #reader = new SpoolReader();
   #underWay = new Set<UnderWay>();

@@ -62,6 +62,15 @@ export interface SpoolListener {
   onDropped(count: number): void;
   /** Storing fails (told once), or works again: undefined. What waits meanwhile is kept in memory, within the bound. */
   onTrouble(error: Error | undefined): void;
+  /** Its file was damaged and is a new one now. `saved`: messages that went along; `lost`: absent where it can't be known. */
+  onDamage?(damage: {
+    readonly reason: string;
+    readonly aside: string;
+    readonly saved: number;
+    readonly lost?: number;
+  }): void;
+  /** It ends, or moved, and so many messages could neither be stored nor taken along. */
+  onLost?(count: number): void;
 }
 
 /** What a row takes besides topic and payload: its key, its header, its place in the page. */

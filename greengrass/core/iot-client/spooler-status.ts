@@ -18,6 +18,8 @@ export interface SpoolerCounters {
   readonly unstored: number;
   /** Of subscriptions with QoS 0: the cloud was away, or took them too slowly. */
   readonly unsent: number;
+  /** Were in a file that was damaged, as far as that is known, or had no place when the core stopped. */
+  readonly lost: number;
 }
 
 export interface SpoolerStatus extends SpoolerCounters {
