@@ -1,7 +1,6 @@
 /**
  * greengrass-cloud as one object: all its parts, put together in one place, started in order and stopped in reverse.
  */
-import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../lib/atomic-file.js';
 import type { Logger } from '../lib/log.js';
@@ -18,7 +17,9 @@ import { DeviceHttpsServer } from './discovery/https-server.js';
 import { AlpnFront } from './iot/alpn-front.js';
 import { CloudBroker } from './iot/broker.js';
 import { CloudJobs } from './iot/jobs/cloud-jobs.js';
+import { JobTimer } from './iot/jobs/job-timer.js';
 import { CloudShadows } from './iot/shadows.js';
+import { certificateHosts, hostForDevices, hostForThisMachine } from './public-hosts.js';
 import { loadInstallation, loadServerCertificate } from './store/installation.js';
 import { openVault } from './store/master-key.js';
 import { ownTrainingJobs } from './store/object-source.js';
@@ -36,6 +37,8 @@ export interface CloudServiceOptions {
   readonly auditDays?: number;
   /** Address to listen on. */
   readonly host: string;
+  /** Names and addresses under which cores and devices reach it, the one for config.json first; absent: `host`. */
+  readonly publicHosts?: readonly string[];
   /** Ports; 0 picks a free one. */
   readonly apiPort: number;
   readonly mqttPort: number;
@@ -94,7 +97,7 @@ export class CloudService {
 
   async #startAll(): Promise<CloudAddresses> {
     const { dataFolder, host, region, auth, aws, log } = this.#options;
-    const { databaseUrl, objectsFolder = join(dataFolder, 'objects') } = this.#options;
+    const { databaseUrl, objectsFolder = join(dataFolder, 'objects'), publicHosts = [] } = this.#options;
     const opened = await openStore({
       dataFolder,
       log: log.child({ component: 'store' }),
@@ -119,7 +122,7 @@ export class CloudService {
     const caFile = join(dataFolder, 'ca.pem');
     writeFileAtomic(caFile, rootCa.certificatePem);
     const certificate = await exclusive.run('installation', () =>
-      loadServerCertificate(store, rootCa, hostsOf(host)),
+      loadServerCertificate(store, rootCa, certificateHosts(host, publicHosts)),
     );
 
     const place = { region, accountId };
@@ -170,6 +173,7 @@ export class CloudService {
     await this.#start(bus);
     // Where things are AWS IoT's, cores connect there.
     if (!awsMqtt) await this.#start(broker);
+    if (!awsMqtt) await this.#start(new JobTimer(jobs, log.child({ component: 'jobs' })));
     await this.#start(https);
     const { alpnPort } = this.#options;
     const front =
@@ -182,12 +186,13 @@ export class CloudService {
     if (front) await this.#start(front);
     await this.#start(api);
     await this.#start(new AuditKeeper(store.audit, this.#options.auditDays ?? 400, log));
-    const reachable = reachableHost(host);
+    const local = hostForThisMachine(host);
+    const forDevices = hostForDevices(host, publicHosts);
     return {
-      api: `http://${reachable.includes(':') ? `[${reachable}]` : reachable}:${api.port}`,
-      mqtt: awsMqtt ?? { host: reachable, port: broker.port },
-      https: { host: reachable, port: https.port },
-      ...(front ? { alpn: { host: reachable, port: front.port } } : {}),
+      api: `http://${local.includes(':') ? `[${local}]` : local}:${api.port}`,
+      mqtt: awsMqtt ?? { host: forDevices, port: broker.port },
+      https: { host: forDevices, port: https.port },
+      ...(front ? { alpn: { host: forDevices, port: front.port } } : {}),
       caFile,
       accessKeyId: accessKey.accessKeyId,
       secretAccessKey: accessKey.secretAccessKey,
@@ -214,20 +219,4 @@ export class CloudService {
     await part.start();
     this.#started.push(() => part.stop());
   }
-}
-
-/** The names that the server's certificate is good for. */
-function hostsOf(host: string): string[] {
-  const hosts = ['localhost', '127.0.0.1', '::1', hostname()];
-  if (!isWildcard(host)) hosts.push(host);
-  return [...new Set(hosts)];
-}
-
-/** An address that a client on this machine can use. */
-function reachableHost(host: string): string {
-  return isWildcard(host) ? '127.0.0.1' : host;
-}
-
-function isWildcard(host: string): boolean {
-  return host === '0.0.0.0' || host === '::';
 }

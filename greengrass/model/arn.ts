@@ -41,11 +41,6 @@ export function parseFunctionArn(arn: string): FunctionArn | undefined {
   };
 }
 
-export function formatFunctionArn({ partition, region, accountId, name, qualifier }: FunctionArn): string {
-  const base = `arn:${partition}:lambda:${region}:${accountId}:function:${name}`;
-  return qualifier === undefined ? base : `${base}:${qualifier}`;
-}
-
 /** True for `arn:aws:lambda:::function:GG…`, with or without `:1`. */
 export function isSystemFunctionArn(arn: string): boolean {
   const parsed = parseFunctionArn(arn);

@@ -33,8 +33,6 @@ export const functionEnvironment = z.object({
 
 /** Invocation time limit where none is given, in seconds. */
 export const DEFAULT_TIMEOUT_S = 3;
-/** Memory limit that V1's console proposes, in KB. */
-export const DEFAULT_MEMORY_KB = 16384;
 
 /** Runtime ARN of functions that are a plain executable. */
 export const EXECUTABLE_RUNTIME = 'arn:aws:greengrass:::runtime/function/executable';

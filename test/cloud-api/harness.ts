@@ -24,7 +24,8 @@ import { type OpenedStore, openStore } from '../../greengrass/cloud/store/open-s
 import type { Deployment, GroupAuthority, Store } from '../../greengrass/cloud/store/store.js';
 import { silentLogger } from '../../greengrass/lib/log.js';
 import type { Vault } from '../../greengrass/lib/vault.js';
-import { certificateId, createSelfSigned } from '../../greengrass/lib/x509.js';
+import { certificateId } from '../../greengrass/lib/x509.js';
+import { giveInstallation, readySelfSigned } from '../support/ready-made.js';
 
 /** What the core, which is not there, says of the next deployment. */
 export class ScriptedDeployer implements Deployer {
@@ -78,6 +79,7 @@ export class Cloud {
 
   static async start(options: { auth?: ApiContext['auth'] } = {}): Promise<Cloud> {
     const folder = await mkdtemp(join(tmpdir(), 'gg-api-'));
+    await giveInstallation(folder);
     const opened = await openStore({ dataFolder: folder });
     const { store } = opened;
     const vault = await openVault(join(folder, 'master.key'), store.settings);
@@ -193,7 +195,7 @@ export class Cloud {
 }
 
 async function createAuthority(store: Store, groupId: string): Promise<GroupAuthority> {
-  const { certificatePem, privateKeyPem } = await createSelfSigned({
+  const { certificatePem, privateKeyPem } = await readySelfSigned({
     subject: [['CN', groupId]],
     notAfter: new Date(Date.now() + 1e10),
     isCa: true,

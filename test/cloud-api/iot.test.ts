@@ -21,6 +21,7 @@ import {
   ListAttachedPoliciesCommand,
   ListCertificatesCommand,
   ListPoliciesCommand,
+  ListPolicyPrincipalsCommand,
   ListPrincipalThingsCommand,
   ListTargetsForPolicyCommand,
   ListThingPrincipalsCommand,
@@ -191,6 +192,12 @@ describe('policies and principals', () => {
     expect(await refusalOf(inUse)).toMatchObject({ status: 409, type: 'DeleteConflictException' });
     const targets = await iot.send(new ListTargetsForPolicyCommand({ policyName: 'p+1' }));
     expect(targets.targets).toEqual([certificateArn]);
+    const principals = await iot.send(new ListPolicyPrincipalsCommand({ policyName: 'p+1' }));
+    expect(principals.principals).toEqual([certificateArn]);
+    expect(await refusalOf(iot.send(new ListPolicyPrincipalsCommand({ policyName: 'none' })))).toMatchObject({
+      status: 404,
+      type: 'ResourceNotFoundException',
+    });
     await iot.send(new DetachPolicyCommand({ policyName: 'p+1', target: certificateArn }));
     expect(await attached()).toEqual([]);
     await iot.send(new AttachPrincipalPolicyCommand({ policyName: 'p+1', principal: certificateArn }));

@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { request } from 'node:https';
 import { createServer } from 'node:net';
-import { hostname, tmpdir } from 'node:os';
+import { hostname, networkInterfaces, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { fileURLToPath } from 'node:url';
@@ -101,6 +101,35 @@ async function endOf(...extra: string[]): Promise<Exit & { stderr: string }> {
 function clientConfig({ api, region, accessKeyId, secretAccessKey }: Ready) {
   return { endpoint: api, region, credentials: { accessKeyId, secretAccessKey }, maxAttempts: 1 };
 }
+
+/** The names in the certificate that the cloud shows to a client of this address. */
+function certifiedNames(host: string, port: number): Promise<string> {
+  return new Promise((resolveNames, reject) => {
+    const socket = connectTls({ host, port, rejectUnauthorized: false }, () => {
+      resolveNames(socket.getPeerX509Certificate()?.subjectAltName ?? '');
+      socket.destroy();
+    });
+    socket.once('error', reject);
+  });
+}
+
+it('on all addresses tells cores one that other machines reach, and has it in its certificate', async () => {
+  const { info } = await startCloud('--host', '0.0.0.0');
+  expect(new URL(info.api).hostname).toBe('127.0.0.1');
+  const others = Object.values(networkInterfaces()).flatMap((all) => all ?? []);
+  const own = others.filter(({ internal, family }) => !internal && family === 'IPv4');
+  expect([...own.map(({ address }) => address), '127.0.0.1']).toContain(info.https.host);
+  expect(await certifiedNames('127.0.0.1', info.https.port)).toContain(`IP Address:${info.https.host}`);
+});
+
+it('tells cores the public name, and has all public names in its certificate', async () => {
+  const { info } = await startCloud('--public-host', 'cloud.example', '198.51.100.7');
+  expect([info.mqtt.host, info.https.host]).toEqual(['cloud.example', 'cloud.example']);
+  const names = await certifiedNames('127.0.0.1', info.https.port);
+  expect(names).toContain('DNS:cloud.example');
+  expect(names).toContain('IP Address:198.51.100.7');
+  expect((await endOf('--public-host', 'no name')).stderr).toContain('must be a host name or an IP address');
+});
 
 it('starts, writes its addresses for its owner only, and ends with 0 when asked', async () => {
   const { child, info } = await startCloud();

@@ -213,7 +213,12 @@ describe('a presigned request', () => {
       service: 'iot',
       isPresigned: true,
     });
-    expect(() => read('2026-01-01T01:00:01Z')).toThrow('Signature expired');
+    expect(() => read('2026-01-01T01:00:01Z')).toThrow(
+      'Signature expired: 20260101T000000Z is now earlier than 20260101T000001Z (20260101T010001Z - 60 min.)',
+    );
+    expect(() => read('2025-12-31T23:44:59Z')).toThrow(
+      'Signature not yet current: 20260101T000000Z is still later than 20251231T235959Z (20251231T234459Z + 15 min.)',
+    );
     expect(() => read(at.toISOString(), url.replace('3600', '604801'))).toThrow('must be AWS4-HMAC-SHA256');
     expect(() => read(at.toISOString(), url.replace('=host', '=x-other'))).toThrow("'Host'");
     expect(() => read(at.toISOString(), url.replace('20260101T', '20260102T'))).toThrow('Date in Credential');

@@ -15,6 +15,7 @@ import {
   CreateThingCommand,
   CreateThingGroupCommand,
   DeleteJobCommand,
+  DeleteThingCommand,
   DescribeJobCommand,
   DescribeJobExecutionCommand,
   GetJobDocumentCommand,
@@ -289,6 +290,29 @@ describe('what becomes of a job', () => {
     (await iot.send(new DescribeJobExecutionCommand({ jobId, thingName }))).execution;
   const report = (name: string, jobId: string, status: string) =>
     cloud.jobs.take(`$aws/things/${name}/jobs/${jobId}/update`, Buffer.from(JSON.stringify({ status })));
+
+  it('says how long a thing has given itself, and that a thing has been deleted', async () => {
+    const [kept, deleted] = [await thing(), await thing()];
+    const { IotJobId: jobId = '' } = await update([kept.arn, deleted.arn]);
+    const request = { status: 'IN_PROGRESS', stepTimeoutInMinutes: 3 };
+    const topic = `$aws/things/${kept.name}/jobs/${jobId}/update`;
+    await cloud.jobs.take(topic, Buffer.from(JSON.stringify(request)));
+    const left = (await describe(jobId, kept.name))?.approximateSecondsBeforeTimedOut;
+    expect(left).toBeGreaterThan(120);
+    expect(left).toBeLessThanOrEqual(180);
+    expect(await describe(jobId, deleted.name)).not.toHaveProperty('approximateSecondsBeforeTimedOut');
+    await iot.send(new DeleteThingCommand({ thingName: deleted.name }));
+    expect(await describe(jobId, deleted.name)).toMatchObject({ status: 'REMOVED', versionNumber: 2 });
+    const { job } = await iot.send(new DescribeJobCommand({ jobId }));
+    expect(job).toMatchObject({
+      ...{
+        status: 'IN_PROGRESS',
+        jobProcessDetails: { numberOfRemovedThings: 1, numberOfInProgressThings: 1 },
+      },
+    });
+    await report(kept.name, jobId, 'SUCCEEDED');
+    expect((await iot.send(new DescribeJobCommand({ jobId }))).job?.status).toBe('COMPLETED');
+  });
 
   it('is seen by who watches it, thing by thing', async () => {
     const things = [await thing(), await thing(), await thing()];

@@ -8,7 +8,8 @@ import { CloudShadows } from '../../greengrass/cloud/iot/shadows.js';
 import { openSqliteStore } from '../../greengrass/cloud/store/sqlite-store.js';
 import type { Store } from '../../greengrass/cloud/store/store.js';
 import { silentLogger } from '../../greengrass/lib/log.js';
-import { type CertifiedKey, certificateId, createSelfSigned } from '../../greengrass/lib/x509.js';
+import { type CertifiedKey, certificateId } from '../../greengrass/lib/x509.js';
+import { readySelfSigned } from '../support/ready-made.js';
 import { RawClient } from './raw-client.js';
 
 export const REGION = 'us-east-1';
@@ -30,7 +31,7 @@ export class Lab {
 
   static async open(): Promise<Lab> {
     const lab = new Lab();
-    lab.server = await createSelfSigned({
+    lab.server = await readySelfSigned({
       subject: [['CN', 'localhost']],
       ...{ notAfter: tomorrow(), hosts: ['127.0.0.1'], usage: 'server' as const },
     });
@@ -76,7 +77,7 @@ export class Lab {
   }
 
   async identity(name: string, statements: object[] = ALLOW_ALL): Promise<LabIdentity> {
-    const own = await createSelfSigned({ subject: [['CN', name]], notAfter: tomorrow() });
+    const own = await readySelfSigned({ subject: [['CN', name]], notAfter: tomorrow() });
     const id = certificateId(own.certificatePem);
     const createdAt = new Date().toISOString();
     const certificateArn = ARN(`cert/${id}`);

@@ -35,8 +35,13 @@ describe('an AWS IoT policy', () => {
     ['JSON that is no policy', ['{"Statement": 7}', 'null', '[]'], false],
     [
       'an allow with a condition',
-      ['{"Statement":{"Effect":"Allow","Action":"*","Resource":"*","Condition":{}}}'],
+      ['{"Statement":{"Effect":"Allow","Action":"*","Resource":"*","Condition":7}}'],
       false,
+    ],
+    [
+      'an allow with a condition that is empty',
+      ['{"Statement":{"Effect":"Allow","Action":"*","Resource":"*","Condition":{}}}'],
+      true,
     ],
     ['one statement that is no list', ['{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}'], true],
   ])('with %s: %#', (_what, documents, expected) => {

@@ -151,6 +151,34 @@ describe("the rights of the cloud's MQTT clients", () => {
     expect(topics).toEqual(['wills/testator-lost']);
   });
 
+  it('rights on a condition are those of the thing, its attributes and its address', async () => {
+    const on = (Condition: object, Resource: string) => ({
+      ...{ Effect: 'Allow', Action: ['iot:Subscribe', 'iot:Receive'], Resource: ARN(Resource), Condition },
+    });
+    const site = '$' + '{iot:Connection.Thing.Attributes[site]}';
+    const identity = await cloud.identity('conditional', [
+      { ...MAY_SPEAK, Condition: { Bool: { 'iot:Connection.Thing.IsAttached': ['true'] } } },
+      on({ IpAddress: { 'aws:SourceIp': '127.0.0.0/8' } }, `topic*/${site}/here`),
+      on({ NotIpAddress: { 'aws:SourceIp': '127.0.0.0/8' } }, `topic*/${site}/there`),
+    ]);
+    await expect(cloud.connect(identity, { clientId: 'somebody' })).rejects.toThrow();
+    const client = await cloud.connect(identity, { clientId: 'conditional' });
+    const granted = async (filter: string) =>
+      client.subscribeAsync(filter, { qos: 1 }).then(
+        ([one]) => one?.qos,
+        () => 128,
+      );
+    expect(await granted('berlin/here')).toBe(128);
+    const thing = await cloud.store.things.find('conditional');
+    if (!thing) throw new Error('no thing');
+    await cloud.store.things.update({ ...thing, attributes: { site: 'berlin' } });
+    expect(await granted('berlin/here')).toBe(1);
+    expect(await granted('rome/here')).toBe(128);
+    expect(await granted('berlin/there')).toBe(128);
+    const topics = topicsOf(client);
+    expect(await arrived(topics, ['berlin/there', 'berlin/here'])).toEqual(['berlin/here']);
+  });
+
   it('a certificate that has expired is refused, registered or not', async () => {
     const { certificates } = cloud.store;
     const old = await createSelfSigned({

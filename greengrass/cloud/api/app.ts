@@ -23,6 +23,7 @@ import { dataOperations } from './iot-data.js';
 import { jobOperations } from './iot-jobs.js';
 import { policyOperations } from './iot-policies.js';
 import { policyVersionOperations } from './iot-policy-versions.js';
+import { thingGroupMemberOperations } from './iot-thing-group-members.js';
 import { thingGroupOperations } from './iot-thing-groups.js';
 import { thingTypeOperations } from './iot-thing-types.js';
 import { thingOperations } from './iot-things.js';
@@ -33,6 +34,8 @@ import { Call, type Operation, Reply } from './operation.js';
 import { roleOperations } from './roles.js';
 import { runtimeConfigurationOperations } from './runtime-configuration.js';
 import { objectOperations } from './s3.js';
+import { bucketOperations } from './s3-buckets.js';
+import { uploadOperations } from './s3-uploads.js';
 import { secretOperations } from './secrets-manager.js';
 import { isForS3, type Service, serviceOf } from './services.js';
 import { softwareUpdateOperations } from './software-updates.js';
@@ -60,6 +63,7 @@ export function operations(context: ApiContext, { deployments, bulk }: Parts): O
     ...softwareUpdateOperations(context),
     ...thingOperations(context),
     ...thingTypeOperations(context),
+    ...thingGroupMemberOperations(context),
     ...thingGroupOperations(context),
     ...certificateOperations(context),
     ...policyOperations(context),
@@ -70,7 +74,9 @@ export function operations(context: ApiContext, { deployments, bulk }: Parts): O
     ...aliasOperations(context),
     codeOperation(context),
     ...secretOperations(context),
+    ...uploadOperations(context),
     ...objectOperations(context),
+    ...bucketOperations(context),
     stsOperation(context),
   ];
 }
@@ -108,15 +114,23 @@ export function createApp(context: ApiContext, parts: Parts): express.Express {
 }
 
 /** Operations on the path `/` are told apart by X-Amz-Target, those of S3 by the signature. */
-function isMeant({ path, target, isS3 = false }: Operation): express.RequestHandler {
+function isMeant({ path, target, parameter, isS3 = false }: Operation): express.RequestHandler {
   return (request, _response, next) => {
     const isTarget = path !== '/' || request.get('x-amz-target') === target;
-    next(isTarget && isS3 === isForS3(request) ? undefined : 'route');
+    const isNamed = parameter === undefined || queryNames(request.url).includes(parameter);
+    next(isTarget && isNamed && isS3 === isForS3(request) ? undefined : 'route');
   };
 }
 
+function queryNames(url: string): string[] {
+  const mark = url.indexOf('?');
+  return mark < 0 ? [] : [...new URLSearchParams(url.slice(mark + 1)).keys()];
+}
+
 function unknownOperation(request: Request): void {
-  throw refusal('UnknownOperationException', `There is no operation ${request.method} ${request.path}`);
+  const target = request.get('x-amz-target');
+  const operation = `${request.method} ${request.path}${target === undefined ? '' : ` (${target})`}`;
+  throw refusal('UnknownOperationException', `There is no operation ${operation}`);
 }
 
 async function serve(
@@ -138,10 +152,10 @@ async function serve(
     throw error;
   }
   await recordResult(context, operation, request, response, { status });
-  response.status(status);
+  response.status(answer instanceof Reply ? (answer.status ?? status) : status);
   if (answer instanceof Reply) sendReply(response, answer);
   else if (answer === undefined) response.end();
-  else response.set('content-type', service.contentType).end(JSON.stringify(answer));
+  else response.setHeader('content-type', service.contentType).end(JSON.stringify(answer));
 }
 
 /** In a hybrid installation some services are AWS's own; their operations here say so. */
@@ -179,7 +193,7 @@ async function handle(
 }
 
 function sendReply(response: Response, { contentType, body, lengthBytes, headers }: Reply): void {
-  response.set('content-type', contentType).set(headers);
+  response.setHeader('content-type', contentType).set(headers);
   if (lengthBytes !== undefined) response.set('content-length', String(lengthBytes));
   if (typeof body === 'string' || body instanceof Uint8Array) {
     response.end(body);
@@ -215,7 +229,8 @@ function refuse(context: ApiContext, error: unknown, request: Request, response:
     );
   }
   if (answer.type !== undefined) response.set('x-amzn-ErrorType', answer.type);
-  response.status(answer.status).set('content-type', service.contentType);
+  // Not by Express, which would add a character set that AWS does not send.
+  response.status(answer.status).setHeader('content-type', service.contentType);
   response.end(service.renderError(answer.type, answer.message, requestId));
 }
 

@@ -8,7 +8,8 @@ import express, { type NextFunction, type Request, type RequestHandler, type Res
 import type { ApiContext } from './context.js';
 import { refusal } from './errors.js';
 import type { Principal } from './operation.js';
-import { type Service, serviceOf } from './services.js';
+import { openPayload } from './s3-payload.js';
+import { isForS3, type Service, serviceOf } from './services.js';
 import { readSignature, type Signature, verifySignature } from './sigv4.js';
 
 interface Caller {
@@ -24,6 +25,7 @@ export function authenticator(context: ApiContext): RequestHandler {
     if (context.auth === 'none') {
       refuseForeignPages(request);
       await readBody(readers, service, request, response);
+      if (isForS3(request)) openPayload(request);
       response.locals.principal = ANONYMOUS;
       next();
       return;
@@ -36,6 +38,7 @@ export function authenticator(context: ApiContext): RequestHandler {
     const body: unknown = request.body;
     const bytes = Buffer.isBuffer(body) ? body : Buffer.alloc(0);
     verifySignature(signed, bytes, signature, caller.secretAccessKey);
+    if (signature.service === 's3') openPayload(request, { signature, ...caller });
     response.locals.principal = caller.principal;
     next();
   };
@@ -104,10 +107,12 @@ function checkScope(signature: Signature, service: Service, region: string): voi
 
 function readBody(
   readers: Map<number, RequestHandler>,
-  { bodyLimitBytes }: Service,
+  { bodyLimitBytes, name }: Service,
   request: Request,
   response: Response,
 ): Promise<void> {
+  // S3 keeps what it is given: the encoding is the object's. Signatures are over rawHeaders.
+  if (name === 's3') delete request.headers['content-encoding'];
   let reader = readers.get(bodyLimitBytes);
   if (!reader) {
     reader = express.raw({ type: () => true, limit: bodyLimitBytes, inflate: false });

@@ -40,7 +40,7 @@ export interface Shadows {
 }
 
 /** Jobs of AWS IoT: changes that their things are told of. */
-export type Jobs = Pick<CloudJobs, 'create' | 'cancel' | 'cancelExecution'>;
+export type Jobs = Pick<CloudJobs, 'create' | 'cancel' | 'cancelExecution' | 'removeThing'>;
 
 /** The cloud's MQTT server. */
 export interface Messages {

@@ -161,12 +161,16 @@ export function jobOperations({ store, jobs, region, accountId }: ApiContext): O
         const thingName = thingNameOf(call);
         const execution = await store.jobExecutions.find(thingName, call.param('jobId'));
         if (!execution) throw noExecution(call);
-        const { jobId, statusDetails, version } = execution;
+        const { jobId, statusDetails, version, timesOutAt } = execution;
+        const leftMs = timesOutAt === undefined ? undefined : Date.parse(timesOutAt) - Date.now();
         return {
           execution: {
             ...{ jobId, thingArn: thingArn(region, accountId, thingName) },
             ...summaryOf(execution),
             ...{ statusDetails: { detailsMap: statusDetails }, versionNumber: version },
+            ...(leftMs === undefined
+              ? {}
+              : { approximateSecondsBeforeTimedOut: Math.max(0, Math.ceil(leftMs / 1000)) }),
           },
         };
       },

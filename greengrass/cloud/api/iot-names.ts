@@ -15,7 +15,11 @@ export function registryName(name: string, member: string): string {
 }
 
 export function policyNameOf(call: Call): string {
-  return named(call.param('policyName'), 'policyName', /^[\w+=,.@-]{1,128}$/);
+  return checkPolicyName(call.param('policyName'));
+}
+
+export function checkPolicyName(name: string): string {
+  return named(name, 'policyName', /^[\w+=,.@-]{1,128}$/);
 }
 
 export function certificateIdParam(call: Call): string {

@@ -5,7 +5,13 @@ import type { Policy } from '../store/store.js';
 import { ConflictError } from '../store/store.js';
 import type { ApiContext } from './context.js';
 import { refusal } from './errors.js';
-import { certificateIdOfPrincipal, epochSeconds, nextPage, policyNameOf } from './iot-names.js';
+import {
+  certificateIdOfPrincipal,
+  checkPolicyName,
+  epochSeconds,
+  nextPage,
+  policyNameOf,
+} from './iot-names.js';
 import type { Call, Operation } from './operation.js';
 import { IOT_MARKERS, page, pageOf } from './paging.js';
 
@@ -75,11 +81,24 @@ export function policyOperations(context: ApiContext): Operation[] {
       handle: (call) => policies.ofCertificate(call, headerPrincipal(call)),
     },
     {
+      // The older one, without pages to speak of.
+      name: 'ListPolicyPrincipals',
+      method: 'GET',
+      path: '/policy-principals',
+      handle: async (call) => {
+        const { targets: principals, ...next } = await policies.targets(
+          call,
+          checkPolicyName(call.header('x-amzn-iot-policy') ?? ''),
+        );
+        return { principals, ...next };
+      },
+    },
+    {
       name: 'ListTargetsForPolicy',
       method: 'POST',
       path: '/policy-targets/:policyName',
       isReading: true,
-      handle: (call) => policies.targets(call),
+      handle: (call) => policies.targets(call, policyNameOf(call)),
     },
   ];
 }
@@ -116,7 +135,7 @@ class Policies {
   }
 
   async get(call: Call): Promise<object> {
-    const policy = await this.#find(call);
+    const policy = await this.#find(policyNameOf(call));
     return {
       ...identify(policy),
       policyDocument: policy.document,
@@ -137,7 +156,7 @@ class Policies {
   }
 
   async delete(call: Call): Promise<undefined> {
-    const { policyName } = await this.#find(call);
+    const { policyName } = await this.#find(policyNameOf(call));
     if ((await this.#context.store.policies.targetsOf(policyName)).length > 0) {
       throw refusal(
         'DeleteConflictException',
@@ -155,7 +174,7 @@ class Policies {
   }
 
   async attach(call: Call, certificateId: string): Promise<undefined> {
-    const { policyName } = await this.#find(call);
+    const { policyName } = await this.#find(policyNameOf(call));
     if (!(await this.#context.store.certificates.find(certificateId))) {
       throw refusal('ResourceNotFoundException', `The certificate ${certificateId} does not exist`);
     }
@@ -165,7 +184,7 @@ class Policies {
   }
 
   async detach(call: Call, certificateId: string): Promise<undefined> {
-    const { policyName } = await this.#find(call);
+    const { policyName } = await this.#find(policyNameOf(call));
     await this.#context.store.policies.detach(policyName, certificateId);
     await this.#context.messages.review(certificateId);
     return undefined;
@@ -182,8 +201,8 @@ class Policies {
     return { policies: items.map(identify), ...nextPage('nextMarker', next) };
   }
 
-  async targets(call: Call): Promise<object> {
-    const { policyName } = await this.#find(call);
+  async targets(call: Call, policyName: string): Promise<{ targets: string[]; nextMarker?: string }> {
+    await this.#find(policyName);
     const { region, accountId, store } = this.#context;
     const ids = await store.policies.targetsOf(policyName);
     const paging = { scope: `targets/${policyName}`, names: IOT_MARKERS, keyOf: (id: string) => id };
@@ -194,8 +213,7 @@ class Policies {
     };
   }
 
-  async #find(call: Call): Promise<Policy> {
-    const policyName = policyNameOf(call);
+  async #find(policyName: string): Promise<Policy> {
     const policy = await this.#context.store.policies.find(policyName);
     if (!policy) throw refusal('ResourceNotFoundException', `Policy not found (name=${policyName})`);
     return policy;

@@ -1,17 +1,17 @@
-/** AWS IoT: static thing groups, a tree of them, and the things inside. */
+/** AWS IoT: static thing groups, as they are made, changed and listed. */
 import { randomUUID } from 'node:crypto';
-import { CheckError, z } from '../../lib/check.js';
+import { z } from '../../lib/check.js';
 import { ConflictError } from '../store/store.js';
 import type { ThingGroup } from '../store/thing-groups.js';
 import type { ApiContext } from './context.js';
 import { refusal } from './errors.js';
-import { epochSeconds, nextPage, registryName, thingNameOf } from './iot-names.js';
+import { epochSeconds, nextPage } from './iot-names.js';
+import { groupNameOf, ThingGroupTree } from './iot-thing-group-tree.js';
 import { attributePayload, mergeAttributes } from './iot-things.js';
 import type { Call, Operation } from './operation.js';
-import { IOT_PAGES, page, pageOf } from './paging.js';
+import { IOT_PAGES, pageOf } from './paging.js';
 
-/** AWS's limits. */
-const MOST_GROUPS_OF_THING = 10;
+/** AWS's limit. */
 const MOST_LEVELS = 7;
 
 const properties = z
@@ -22,14 +22,6 @@ const properties = z
   .optional();
 const creation = z.object({ parentGroupName: z.string().optional(), thingGroupProperties: properties });
 const update = z.object({ thingGroupProperties: properties, expectedVersion: z.number().int().optional() });
-/** Either names or ARNs. */
-const membership = z.object({
-  thingGroupName: z.string().optional(),
-  thingGroupArn: z.string().optional(),
-  thingName: z.string().optional(),
-  thingArn: z.string().optional(),
-});
-
 export function thingGroupOperations(context: ApiContext): Operation[] {
   const groups = new ThingGroups(context);
   const all = '/thing-groups';
@@ -40,45 +32,23 @@ export function thingGroupOperations(context: ApiContext): Operation[] {
     { name: 'UpdateThingGroup', method: 'PATCH', path: one, handle: (call) => groups.update(call) },
     { name: 'DeleteThingGroup', method: 'DELETE', path: one, handle: (call) => groups.delete(call) },
     { name: 'ListThingGroups', method: 'GET', path: all, handle: (call) => groups.list(call) },
-    {
-      name: 'AddThingToThingGroup',
-      method: 'PUT',
-      path: `${all}/addThingToThingGroup`,
-      handle: (call) => groups.addThing(call),
-    },
-    {
-      name: 'RemoveThingFromThingGroup',
-      method: 'PUT',
-      path: `${all}/removeThingFromThingGroup`,
-      handle: (call) => groups.removeThing(call),
-    },
-    {
-      name: 'ListThingsInThingGroup',
-      method: 'GET',
-      path: `${one}/things`,
-      handle: (call) => groups.things(call),
-    },
-    {
-      name: 'ListThingGroupsForThing',
-      method: 'GET',
-      path: '/things/:thingName/thing-groups',
-      handle: (call) => groups.ofThing(call),
-    },
   ];
 }
 
 class ThingGroups {
   readonly #context: ApiContext;
+  readonly #tree: ThingGroupTree;
 
   constructor(context: ApiContext) {
     this.#context = context;
+    this.#tree = new ThingGroupTree(context);
   }
 
   /** The same group again is no error; one of the same name with other properties is. */
   async create(call: Call): Promise<object> {
-    const name = nameOf(call);
+    const name = groupNameOf(call);
     const { parentGroupName: parentName, thingGroupProperties: given } = call.json(creation);
-    if (parentName !== undefined && (await this.#pathTo(parentName)).length >= MOST_LEVELS) {
+    if (parentName !== undefined && (await this.#tree.pathTo(parentName)).length >= MOST_LEVELS) {
       throw refusal(
         'InvalidRequestException',
         `Thing groups may be nested ${MOST_LEVELS} levels deep at most`,
@@ -96,13 +66,13 @@ class ThingGroups {
     };
     try {
       await this.#context.store.thingGroups.create(group);
-      return this.#identify(group);
+      return this.#tree.identify(group);
     } catch (error) {
       if (!(error instanceof ConflictError)) throw error;
     }
-    const existing = await this.#find(name);
+    const existing = await this.#tree.find(name);
     const isSame = existing.parentName === parentName && sameProperties(existing, group);
-    if (isSame) return this.#identify(existing);
+    if (isSame) return this.#tree.identify(existing);
     throw refusal(
       'ResourceAlreadyExistsException',
       `Thing group ${name} already exists in account with different properties`,
@@ -110,23 +80,23 @@ class ThingGroups {
   }
 
   async describe(call: Call): Promise<object> {
-    const group = await this.#find(nameOf(call));
+    const group = await this.#tree.find(groupNameOf(call));
     const { parentName } = group;
-    const path = parentName === undefined ? [] : await this.#pathTo(parentName);
+    const path = parentName === undefined ? [] : await this.#tree.pathTo(parentName);
     return {
-      ...this.#identify(group),
+      ...this.#tree.identify(group),
       version: group.version,
       thingGroupProperties: propertiesOf(group),
       thingGroupMetadata: {
         ...(parentName === undefined ? {} : { parentGroupName: parentName }),
-        rootToParentThingGroups: path.map((one) => this.#name(one)),
+        rootToParentThingGroups: path.map((one) => this.#tree.name(one)),
         creationDate: epochSeconds(group.createdAt),
       },
     };
   }
 
   async update(call: Call): Promise<object> {
-    const group = await this.#find(nameOf(call));
+    const group = await this.#tree.find(groupNameOf(call));
     const { thingGroupProperties: given, expectedVersion } = call.json(update);
     checkVersion(group, expectedVersion);
     const description = given?.thingGroupDescription ?? group.description;
@@ -142,7 +112,7 @@ class ThingGroups {
 
   /** A group that does not exist is as good as deleted. */
   async delete(call: Call): Promise<object> {
-    const name = nameOf(call);
+    const name = groupNameOf(call);
     const { thingGroups } = this.#context.store;
     const group = await thingGroups.find(name);
     if (!group) return {};
@@ -157,7 +127,8 @@ class ThingGroups {
     const parent = call.query('parentGroup');
     const prefix = call.query('namePrefixFilter') ?? '';
     const isRecursive = call.query('recursive') !== 'false';
-    const candidates = parent === undefined ? await this.#all() : await this.#below(parent, isRecursive);
+    const candidates =
+      parent === undefined ? await this.#tree.all() : await this.#tree.below(parent, isRecursive);
     const found = candidates.filter(({ name, parentName }) => {
       const isListed = parent !== undefined || isRecursive || parentName === undefined;
       return isListed && name.startsWith(prefix);
@@ -169,126 +140,8 @@ class ThingGroups {
       keyOf: ({ name }: ThingGroup) => name,
     };
     const { items, next } = await pageOf(call, paging, found);
-    return { thingGroups: items.map((group) => this.#name(group)), ...nextPage('nextToken', next) };
+    return { thingGroups: items.map((group) => this.#tree.name(group)), ...nextPage('nextToken', next) };
   }
-
-  async addThing(call: Call): Promise<object> {
-    const { groupName, thingName } = await this.#membership(call);
-    const { thingGroups } = this.#context.store;
-    const others = (await thingGroups.groupsOf(thingName)).filter(({ name }) => name !== groupName);
-    if (others.length >= MOST_GROUPS_OF_THING) {
-      throw refusal(
-        'InvalidRequestException',
-        `Thing ${thingName} is in ${MOST_GROUPS_OF_THING} thing groups, and may be in no more`,
-      );
-    }
-    await thingGroups.addThing(groupName, thingName);
-    return {};
-  }
-
-  async removeThing(call: Call): Promise<object> {
-    const { groupName, thingName } = await this.#membership(call);
-    await this.#context.store.thingGroups.removeThing(groupName, thingName);
-    return {};
-  }
-
-  async things(call: Call): Promise<object> {
-    const { name } = await this.#find(nameOf(call));
-    const { thingGroups } = this.#context.store;
-    const isRecursive = call.query('recursive') === 'true';
-    const names = [name, ...(isRecursive ? await this.#below(name, true) : []).map((group) => group.name)];
-    const { items, next } = await page(call, {
-      scope: `thing-groups/${name}/things/${isRecursive}`,
-      names: IOT_PAGES,
-      fetch: async (limit, after) => {
-        const lists = await Promise.all(names.map((one) => thingGroups.thingsOf(one, limit, after)));
-        return [...new Set(lists.flat())].sort().slice(0, limit);
-      },
-      keyOf: (thingName) => thingName,
-    });
-    return { things: items, ...nextPage('nextToken', next) };
-  }
-
-  async ofThing(call: Call): Promise<object> {
-    const thingName = thingNameOf(call);
-    await this.#checkThing(thingName);
-    const found = await this.#context.store.thingGroups.groupsOf(thingName);
-    const paging = {
-      scope: `things/${thingName}/thing-groups`,
-      names: IOT_PAGES,
-      keyOf: ({ name }: ThingGroup) => name,
-    };
-    const { items, next } = await pageOf(call, paging, found);
-    return { thingGroups: items.map((group) => this.#name(group)), ...nextPage('nextToken', next) };
-  }
-
-  async #membership(call: Call): Promise<{ groupName: string; thingName: string }> {
-    const { thingGroupName, thingGroupArn, thingName, thingArn } = call.json(membership);
-    const groupName = namedBy(thingGroupName, thingGroupArn, 'thingGroup', 'thinggroup');
-    const ofThing = namedBy(thingName, thingArn, 'thing', 'thing');
-    await this.#find(groupName);
-    await this.#checkThing(ofThing);
-    return { groupName, thingName: ofThing };
-  }
-
-  async #checkThing(thingName: string): Promise<void> {
-    if (await this.#context.store.things.find(thingName)) return;
-    throw refusal('ResourceNotFoundException', `Thing ${thingName} does not exist`);
-  }
-
-  async #find(name: string): Promise<ThingGroup> {
-    const group = await this.#context.store.thingGroups.find(name);
-    if (!group) throw refusal('ResourceNotFoundException', `Thing group ${name} does not exist`);
-    return group;
-  }
-
-  /** From the root to the group itself. */
-  async #pathTo(name: string): Promise<ThingGroup[]> {
-    const group = await this.#find(name);
-    return [...(group.parentName === undefined ? [] : await this.#pathTo(group.parentName)), group];
-  }
-
-  async #all(): Promise<ThingGroup[]> {
-    const { thingGroups } = this.#context.store;
-    const found: ThingGroup[] = [];
-    for (let some = await thingGroups.list(1000); some.length > 0; ) {
-      found.push(...some);
-      some = await thingGroups.list(1000, some.at(-1)?.name);
-    }
-    return found;
-  }
-
-  async #below(name: string, isRecursive: boolean): Promise<ThingGroup[]> {
-    const children = await this.#context.store.thingGroups.childrenOf((await this.#find(name)).name);
-    if (!isRecursive) return children;
-    const deeper = await Promise.all(children.map((child) => this.#below(child.name, true)));
-    return [...children, ...deeper.flat()];
-  }
-
-  #identify({ name, groupId }: ThingGroup): object {
-    return { thingGroupName: name, thingGroupArn: this.#arn(name), thingGroupId: groupId };
-  }
-
-  #name({ name }: ThingGroup): object {
-    return { groupName: name, groupArn: this.#arn(name) };
-  }
-
-  #arn(name: string): string {
-    return `arn:aws:iot:${this.#context.region}:${this.#context.accountId}:thinggroup/${name}`;
-  }
-}
-
-function nameOf(call: Call): string {
-  return registryName(call.param('thingGroupName'), 'thingGroupName');
-}
-
-function namedBy(name: string | undefined, arn: string | undefined, member: string, kind: string): string {
-  if (name !== undefined) return registryName(name, `${member}Name`);
-  if (arn === undefined) {
-    throw new CheckError('The request is invalid', [{ path: `${member}Name`, rule: 'is missing' }]);
-  }
-  const match = new RegExp(`^arn:aws:iot:[^:]*:[^:]*:${kind}/(.+)$`).exec(arn);
-  return registryName(match?.[1] ?? arn, `${member}Arn`);
 }
 
 function propertiesOf({ description, attributes }: ThingGroup): object {

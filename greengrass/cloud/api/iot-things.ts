@@ -147,6 +147,7 @@ class Things {
       );
     }
     await things.delete(thingName);
+    await this.#context.jobs.removeThing(thingName);
     return {};
   }
 

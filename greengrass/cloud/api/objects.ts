@@ -2,8 +2,9 @@
  * What stands in for S3: a folder with a folder for each bucket, in which the objects lie under their keys. Addresses
  * are understood in all forms that S3 has, so that scripts keep theirs.
  */
+import { mkdirSync, realpathSync, rmdirSync } from 'node:fs';
 import { open, readFile, realpath, stat } from 'node:fs/promises';
-import { basename, join, sep } from 'node:path';
+import { basename, dirname, join, sep } from 'node:path';
 import { Readable } from 'node:stream';
 import {
   type FoundObject,
@@ -20,6 +21,18 @@ export function isPlainKey(key: string): boolean {
   return !key.includes('\0') && !key.split('/').some((part) => part === '' || part === '.' || part === '..');
 }
 
+/** Bytes of an object, both ends counted. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface FoundFile extends FoundObject {
+  readonly modifiedAt: Date;
+  /** The content, or a part of it. */
+  open(range?: ByteRange): Promise<NodeJS.ReadableStream>;
+}
+
 export class ObjectFolder implements ObjectSource {
   constructor(readonly folder: string) {}
 
@@ -33,9 +46,9 @@ export class ObjectFolder implements ObjectSource {
     });
   }
 
-  async find(uri: string): Promise<FoundObject & { readonly modifiedAt: Date }> {
+  async find(uri: string): Promise<FoundFile> {
     const { path, ...found } = await this.#locate(uri);
-    return { ...found, open: async () => openUnchanged(path, found.version, uri) };
+    return { ...found, open: async (range) => openUnchanged(path, found.version, uri, range) };
   }
 
   /** The file behind the address, which must lie in the folder also where links lead. */
@@ -60,6 +73,32 @@ export class ObjectFolder implements ObjectSource {
     };
   }
 
+  /** Path of the object, which is there. Rejects with ObjectError. */
+  async locate(name: ObjectName): Promise<string> {
+    await this.#locate(`s3://${name.bucket}/${name.key}`);
+    return this.pathOf(name);
+  }
+
+  /** Makes the folders in which the object is to lie; answers its path. Throws where a link leads out. */
+  placeFor(name: ObjectName): string {
+    const path = this.pathOf(name);
+    mkdirSync(dirname(path), { recursive: true });
+    const [root, folder] = [realpathSync(this.folder), realpathSync(dirname(path))];
+    if (!folder.startsWith(root + sep)) throw new Error('a link leads out of the folder of objects');
+    return path;
+  }
+
+  /** Removes the folders that have become empty with the object; the bucket stays. */
+  tidy({ bucket, key }: ObjectName): void {
+    for (let folder = dirname(key); folder !== '.'; folder = dirname(folder)) {
+      try {
+        rmdirSync(join(this.folder, bucket, folder));
+      } catch {
+        return;
+      }
+    }
+  }
+
   /** Where the object lies, present or not. */
   pathOf({ bucket, key }: ObjectName): string {
     return join(this.folder, bucket, key);
@@ -79,13 +118,18 @@ function versionOf({ dev, ino, size, mtimeNs, ctimeNs }: FileFacts): string {
 }
 
 /** The file's content; fails at its end where somebody wrote to it meanwhile. */
-function openUnchanged(path: string, version: string, uri: string): NodeJS.ReadableStream {
+function openUnchanged(
+  path: string,
+  version: string,
+  uri: string,
+  range: ByteRange | undefined,
+): NodeJS.ReadableStream {
   async function* content() {
     const file = await open(path, 'r').catch((error: Error) => {
       throw new ObjectError(`${uri} can't be read: ${error.message}`);
     });
     try {
-      yield* file.createReadStream({ autoClose: false }) as AsyncIterable<Buffer>;
+      yield* file.createReadStream({ ...range, autoClose: false }) as AsyncIterable<Buffer>;
       if (versionOf(await file.stat({ bigint: true })) !== version) {
         throw new ObjectError(`${uri} was changed while it was read: deploy again`);
       }

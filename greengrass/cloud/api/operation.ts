@@ -20,6 +20,8 @@ export interface Operation {
   readonly isReading?: boolean;
   /** True for S3, whose paths may be anybody's: the name in the signature tells. */
   readonly isS3?: boolean;
+  /** S3 tells operations on one path apart by a parameter of the query; those that have one stand before those that don't. */
+  readonly parameter?: string;
   /** True where no signature is asked for, because the path itself holds a proof. */
   readonly isPublic?: boolean;
   /** Answers the JSON body, a Reply, or nothing (an empty body). */
@@ -33,6 +35,8 @@ export class Reply {
     readonly body: Uint8Array | string | NodeJS.ReadableStream,
     readonly lengthBytes?: number,
     readonly headers: Readonly<Record<string, string>> = {},
+    /** In place of the operation's. */
+    readonly status?: number,
   ) {}
 }
 
@@ -58,6 +62,10 @@ export class Call {
     this.#query = new URLSearchParams(mark < 0 ? '' : request.url.slice(mark + 1));
   }
 
+  get method(): string {
+    return this.#request.method;
+  }
+
   /** A parameter of the path, decoded; several segments come back joined by `/`. */
   param(name: string): string {
     const value: string | string[] | undefined = this.#request.params[name];
@@ -72,6 +80,10 @@ export class Call {
 
   queryAll(name: string): string[] {
     return this.#query.getAll(name);
+  }
+
+  queryNames(): string[] {
+    return [...this.#query.keys()];
   }
 
   /** `true` or `false`; undefined where it is absent. */

@@ -104,9 +104,11 @@ const S3: Service = {
     )}</Message><RequestId>${requestId}</RequestId></Error>`,
 };
 
-/** S3 has all paths: only its signature tells its requests from those of others. */
-export function isForS3(request: { get(header: string): string | undefined }): boolean {
-  return /^AWS4-HMAC-SHA256 .*Credential=[^,\s]+\/s3\/aws4_request/.test(request.get('authorization') ?? '');
+/** S3 has all paths: only its signature, in the head or the address, tells its requests from those of others. */
+export function isForS3(request: { readonly url: string; get(header: string): string | undefined }): boolean {
+  const header = request.get('authorization');
+  if (header !== undefined) return /^AWS4-HMAC-SHA256 .*Credential=[^,\s]+\/s3\/aws4_request/.test(header);
+  return /[?&]X-Amz-Credential=[^&]+(\/|%2F)s3(\/|%2F)aws4_request(&|$)/i.test(request.url);
 }
 
 const SHADOW_PATH = /^(\/things\/[^/]+\/shadow|\/api\/things\/shadow\/ListNamedShadowsForThing\/[^/]+)\/?$/;
@@ -117,13 +119,15 @@ const SHADOW_PATH = /^(\/things\/[^/]+\/shadow|\/api\/things\/shadow\/ListNamedS
  */
 export function serviceOf(request: {
   readonly path: string;
+  readonly url: string;
   get(header: string): string | undefined;
 }): Service {
   const { path } = request;
   if (isForS3(request)) return S3;
   if (path.startsWith('/greengrass/') || path.startsWith('/tags/')) return GREENGRASS;
-  if (path.startsWith('/2015-03-31/') || path.startsWith('/lambda-code/')) return LAMBDA;
-  if (path.startsWith('/topics/') || SHADOW_PATH.test(path)) return IOT_DATA;
+  // Lambda's paths begin with the day of a version of its API; the operations that are served have 2015-03-31.
+  if (/^\/20\d\d-\d\d-\d\d\//.test(path) || path.startsWith('/lambda-code/')) return LAMBDA;
+  if (/^\/(topics|retainedMessage)(\/|$)/.test(path) || SHADOW_PATH.test(path)) return IOT_DATA;
   if (path === '/' || path === '') {
     return request.get('x-amz-target')?.startsWith('secretsmanager.') ? SECRETS_MANAGER : STS;
   }

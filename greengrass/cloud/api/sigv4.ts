@@ -7,6 +7,13 @@ import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { refusal } from './errors.js';
 
 const ALGORITHM = 'AWS4-HMAC-SHA256';
+const UNSIGNED = 'UNSIGNED-PAYLOAD';
+/** What S3's clients may put in place of the body's digest, where the body comes in pieces; and whether each is signed. */
+export const CHUNKED_DIGESTS: ReadonlyMap<string, { readonly isSigned: boolean }> = new Map([
+  ['STREAMING-AWS4-HMAC-SHA256-PAYLOAD', { isSigned: true }],
+  ['STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER', { isSigned: true }],
+  ['STREAMING-UNSIGNED-PAYLOAD-TRAILER', { isSigned: false }],
+]);
 /** How far the signer's clock may be off, either way. */
 export const MAX_SKEW_MS = 15 * 60 * 1000;
 /** Longest life of a presigned URL in seconds. */
@@ -53,7 +60,10 @@ export function readSignature(request: SignedRequest, now: Date): Signature {
   return sessionToken === undefined ? signature : { ...signature, sessionToken };
 }
 
-/** Refuses the request unless the signature is that of the key over this very request. Throws an ApiError. */
+/**
+ * Refuses the request unless the signature is that of the key over this very request. Throws an ApiError. The pieces of a
+ * chunked body are not looked at: `readChunked` does that.
+ */
 export function verifySignature(
   request: SignedRequest,
   body: Uint8Array,
@@ -61,28 +71,46 @@ export function verifySignature(
   secretAccessKey: string,
 ): void {
   const declared = headerOf(request, 'x-amz-content-sha256');
-  const isUnsigned = signature.service === 's3' && declared === 'UNSIGNED-PAYLOAD';
-  const digest = isUnsigned ? declared : sha256(body);
+  const digest = digestOf(body, signature, declared);
   const expected = Buffer.from(signatureOf(request, digest, signature, secretAccessKey), 'hex');
   const given = Buffer.from(signature.signature, 'hex');
   const isSame = given.length === expected.length && timingSafeEqual(given, expected);
   if (!isSame || (declared !== undefined && declared !== digest)) {
-    throw refusal(
-      'InvalidSignatureException',
-      'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.',
-    );
+    throw wrongSignature();
   }
 }
 
-function signatureOf(request: SignedRequest, digest: string, signature: Signature, secret: string): string {
-  const { date, region, service, time } = signature;
-  const scope = `${date}/${region}/${service}/aws4_request`;
-  const toSign = [ALGORITHM, time, scope, sha256(canonicalRequest(request, digest, signature))].join('\n');
-  const key = [date, region, service, 'aws4_request'].reduce<Buffer>(
-    (previous, part) => hmac(previous, part),
-    Buffer.from(`AWS4${secret}`),
+export function wrongSignature() {
+  return refusal(
+    'InvalidSignatureException',
+    'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.',
   );
-  return hmac(key, toSign).toString('hex');
+}
+
+/** The body's line in the canonical request: S3 may leave the body out, or prove it in pieces. */
+function digestOf(body: Uint8Array, signature: Signature, declared: string | undefined): string {
+  if (signature.service !== 's3') return sha256(body);
+  if (declared === undefined && signature.isPresigned) return UNSIGNED;
+  return declared === UNSIGNED || (declared !== undefined && CHUNKED_DIGESTS.has(declared))
+    ? declared
+    : sha256(body);
+}
+
+function signatureOf(request: SignedRequest, digest: string, signature: Signature, secret: string): string {
+  const canonical = sha256(canonicalRequest(request, digest, signature));
+  const toSign = [ALGORITHM, signature.time, scopeOf(signature), canonical].join('\n');
+  return hmac(signingKey(signature, secret), toSign).toString('hex');
+}
+
+export function scopeOf({ date, region, service }: Signature): string {
+  return `${date}/${region}/${service}/aws4_request`;
+}
+
+/** The key for one day, region and service. */
+export function signingKey(signature: Signature, secretAccessKey: string): Buffer {
+  return scopeOf(signature)
+    .split('/')
+    .reduce<Buffer>((previous, part) => hmac(previous, part), Buffer.from(`AWS4${secretAccessKey}`));
 }
 
 function canonicalRequest(request: SignedRequest, digest: string, signature: Signature): string {
@@ -158,12 +186,17 @@ function checkTime(signature: Signature, query: ReadonlyArray<readonly [string, 
   }
   const life = signature.isPresigned ? presignedLifeMs(query) : MAX_SKEW_MS;
   if (now.getTime() - at > life) {
-    throw refusal('InvalidSignatureException', `Signature expired: ${signature.time} is too long ago.`);
-  }
-  if (at - now.getTime() > MAX_SKEW_MS) {
+    const bound = `${basicTimeOf(now.getTime() - life)} (${basicTimeOf(now.getTime())} - ${life / 60_000} min.)`;
     throw refusal(
       'InvalidSignatureException',
-      `Signature not yet current: ${signature.time} is in the future.`,
+      `Signature expired: ${signature.time} is now earlier than ${bound}`,
+    );
+  }
+  if (at - now.getTime() > MAX_SKEW_MS) {
+    const bound = `${basicTimeOf(now.getTime() + MAX_SKEW_MS)} (${basicTimeOf(now.getTime())} + 15 min.)`;
+    throw refusal(
+      'InvalidSignatureException',
+      `Signature not yet current: ${signature.time} is still later than ${bound}`,
     );
   }
 }
@@ -227,13 +260,17 @@ function encode(text: string): string {
 
 function basicTime(date: string | undefined): string | undefined {
   const at = date === undefined ? Number.NaN : Date.parse(date);
-  return Number.isNaN(at) ? undefined : new Date(at).toISOString().replace(/[-:]|\.\d{3}/g, '');
+  return Number.isNaN(at) ? undefined : basicTimeOf(at);
 }
 
-function sha256(data: Uint8Array | string): string {
+function basicTimeOf(at: number): string {
+  return new Date(at).toISOString().replace(/[-:]|\.\d{3}/g, '');
+}
+
+export function sha256(data: Uint8Array | string): string {
   return createHash('sha256').update(data).digest('hex');
 }
 
-function hmac(key: Buffer, data: string): Buffer {
+export function hmac(key: Buffer, data: string): Buffer {
   return createHmac('sha256', key).update(data).digest();
 }

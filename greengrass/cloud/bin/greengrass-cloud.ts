@@ -6,10 +6,10 @@
 import { resolve } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { CheckError, check, z } from '../../lib/check.js';
+import { isCertifiable } from '../../lib/host-names.js';
 import { createLogger } from '../../lib/log.js';
 import { VERSION } from '../../lib/package-root.js';
 import { readAwsConfig } from '../aws/config.js';
-import { CloudService } from '../service.js';
 import { auditCommand } from './audit.js';
 import { backupCommand, restoreCommand } from './backup.js';
 import { keyCommand } from './keys.js';
@@ -32,6 +32,7 @@ const startOptions = z
       .regex(/^[1-9]\d{0,4}$/, 'must be a number of days')
       .transform(Number),
     host: z.string().min(1),
+    publicHost: z.array(z.string().refine(isCertifiable, 'must be a host name or an IP address')).optional(),
     apiPort: port,
     mqttPort: port,
     httpsPort: port,
@@ -67,6 +68,10 @@ function program(): Command {
   withPlace(command.command('start'))
     .description('starts the cloud and serves until SIGTERM or SIGINT')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option(
+      '--public-host <names...>',
+      'names or addresses under which cores and devices reach it, where they are not --host: a DNS name, the address before NAT',
+    )
     .option('--api-port <port>', 'REST APIs; 0 picks a free port, here and below', '8090')
     .option('--mqtt-port <port>', 'MQTT for cores and devices', '8883')
     .option('--https-port <port>', 'discovery and deployments', '8443')
@@ -101,12 +106,15 @@ async function start(options: StartOptions): Promise<void> {
   const readyFile = options.readyFile === undefined ? undefined : resolve(options.readyFile);
   if (readyFile !== undefined) removeReadyFile(readyFile);
   const stopped = stopSignal();
+  // Loaded here: the other commands do without, and so start in a third of the time.
+  const { CloudService } = await import('../service.js');
   const service = new CloudService({
     dataFolder: options.data,
     ...databaseUrlOf(options),
     ...(options.objects === undefined ? {} : { objectsFolder: resolve(options.objects) }),
     auditDays: options.auditDays,
     host: options.host,
+    ...(options.publicHost === undefined ? {} : { publicHosts: options.publicHost }),
     apiPort: options.apiPort,
     mqttPort: options.mqttPort,
     httpsPort: options.httpsPort,

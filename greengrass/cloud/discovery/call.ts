@@ -1,11 +1,25 @@
 /** A request of a device or a core, and its answer. */
+import type { PolicyVariables } from '../iot/policy-variables.js';
+
 export interface Call {
   /** The peer's certificate: registered and ACTIVE. */
   readonly certificateId: string;
+  readonly sourceIp: string | undefined;
   /** Decoded parts of the path. */
   readonly parameters: readonly string[];
   readonly range: string | undefined;
   readonly body: Buffer;
+}
+
+/** What policy variables stand for, where the peer speaks for the thing. */
+export function variablesOf(
+  { sourceIp }: Pick<Call, 'sourceIp'>,
+  thingName: string | undefined,
+): PolicyVariables {
+  return {
+    ...(thingName === undefined ? {} : { clientId: thingName, thingName }),
+    ...(sourceIp === undefined ? {} : { sourceIp }),
+  };
 }
 
 export interface Answer {

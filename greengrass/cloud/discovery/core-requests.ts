@@ -6,7 +6,7 @@ import { DelegationRefused, RequestRefused } from '../authority/group-authoritie
 import { mayDo } from '../iot/device-identity.js';
 import type { Deployment } from '../store/store.js';
 import { artifactAnswer } from './artifact-answer.js';
-import { type Answer, type Call, HttpRefusal, json } from './call.js';
+import { type Answer, type Call, HttpRefusal, json, variablesOf } from './call.js';
 import type { DeviceHttpsOptions, Route } from './https-server.js';
 
 /** V1 keeps ten endpoints of a core. */
@@ -56,16 +56,17 @@ export function coreRoutes(options: DeviceHttpsOptions): Route[] {
  */
 async function authorize(
   options: DeviceHttpsOptions,
-  certificateId: string,
+  caller: Pick<Call, 'certificateId' | 'sourceIp'>,
   thingNames: ReadonlyArray<string | undefined>,
   action: string,
   resource: string,
 ): Promise<string> {
   const { store } = options;
+  const { certificateId } = caller;
   const own = await store.things.thingsOf(certificateId);
   const thingName = own.find((name) => thingNames.includes(name));
   if (thingName !== undefined) {
-    const request = { action, resource, variables: { clientId: thingName, thingName } };
+    const request = { action, resource, variables: variablesOf(caller, thingName) };
     if (await mayDo(store, certificateId, request)) return thingName;
   }
   throw new HttpRefusal(403, `Forbidden: the certificate may not ${action} on ${resource}`);
@@ -80,7 +81,7 @@ async function findDeployment(
   const [groupId = '', deploymentId = ''] = call.parameters;
   const deployment = await store.deployments.find(groupId, deploymentId);
   const resource = `arn:aws:greengrass:${region}:${accountId}:/greengrass/groups/${groupId}/deployments/${deploymentId}`;
-  await authorize(options, call.certificateId, [deployment?.coreThingName], action, resource);
+  await authorize(options, call, [deployment?.coreThingName], action, resource);
   if (!deployment?.document) throw new HttpRefusal(404, `Deployment '${deploymentId}' does not exist.`);
   return { ...deployment, document: deployment.document };
 }
@@ -157,7 +158,7 @@ async function coreOfGroup(options: DeviceHttpsOptions, call: Call, action: stri
   const resource = `arn:aws:greengrass:${region}:${accountId}:/greengrass/groups/${groupId}`;
   // The core that runs the group goes on renewing its certificate while a deployment, perhaps to another core, is open.
   const cores = [open?.coreThingName, deployed?.coreThingName];
-  return authorize(options, call.certificateId, cores, action, resource);
+  return authorize(options, call, cores, action, resource);
 }
 
 /** Whom of the group's devices the core must not let in, whatever the deployed group says. */
@@ -228,7 +229,7 @@ async function putConnectivity(options: DeviceHttpsOptions, call: Call): Promise
 async function authorizeThing(options: DeviceHttpsOptions, call: Call, action: string): Promise<string> {
   const [thingName = ''] = call.parameters;
   const resource = thingArn(options.region, options.accountId, thingName);
-  return authorize(options, call.certificateId, [thingName], action, resource);
+  return authorize(options, call, [thingName], action, resource);
 }
 
 function readJson<S extends z.ZodType>(schema: S, body: Buffer): z.output<S> {

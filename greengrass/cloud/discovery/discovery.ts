@@ -7,7 +7,7 @@ import { thingArn, thingNameOf } from '../../model/arn.js';
 import { groupDocument } from '../../model/group.js';
 import { mayDo } from '../iot/device-identity.js';
 import type { Deployment } from '../store/store.js';
-import { type Answer, type Call, HttpRefusal, json } from './call.js';
+import { type Answer, type Call, HttpRefusal, json, variablesOf } from './call.js';
 import type { DeviceHttpsOptions, Route } from './https-server.js';
 
 const MAX_GROUPS = 10;
@@ -22,8 +22,9 @@ export function discoveryRoutes(options: DeviceHttpsOptions): Route[] {
   ];
 }
 
-async function discover(options: DeviceHttpsOptions, { certificateId, parameters }: Call): Promise<Answer> {
+async function discover(options: DeviceHttpsOptions, call: Call): Promise<Answer> {
   const { store, region, accountId } = options;
+  const { certificateId, parameters } = call;
   const [thingName = ''] = parameters;
   if (!/^[a-zA-Z0-9:_-]{1,128}$/.test(thingName)) {
     throw new HttpRefusal(400, 'Invalid input detected for this request');
@@ -34,7 +35,7 @@ async function discover(options: DeviceHttpsOptions, { certificateId, parameters
   const allowed = await mayDo(store, certificateId, {
     action: 'greengrass:Discover',
     resource: arn,
-    variables: isOwnThing ? { clientId: thingName, thingName } : {},
+    variables: variablesOf(call, isOwnThing ? thingName : undefined),
   });
   if (!allowed) throw new HttpRefusal(401, 'Unauthorized request');
   const deployments = await store.deployments.findDeployedWithDevice(arn);

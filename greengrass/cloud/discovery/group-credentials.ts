@@ -4,7 +4,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { mayDo } from '../iot/device-identity.js';
-import { type Answer, type Call, HttpRefusal, json } from './call.js';
+import { type Answer, type Call, HttpRefusal, json, variablesOf } from './call.js';
 import type { DeviceHttpsOptions, Route } from './https-server.js';
 
 /** AWS gives credentials of a role for an hour. */
@@ -22,7 +22,8 @@ export function credentialRoutes(options: DeviceHttpsOptions): Route[] {
   ];
 }
 
-async function assumeRole(options: DeviceHttpsOptions, { certificateId }: Call): Promise<Answer> {
+async function assumeRole(options: DeviceHttpsOptions, call: Call): Promise<Answer> {
+  const { certificateId } = call;
   const { store, region, accountId } = options;
   const group = await groupOf(options, certificateId);
   if (!group) {
@@ -33,7 +34,7 @@ async function assumeRole(options: DeviceHttpsOptions, { certificateId }: Call):
   const request = {
     action: 'greengrass:AssumeRoleForGroup',
     resource,
-    variables: { clientId: thingName, thingName },
+    variables: variablesOf(call, thingName),
   };
   if (!(await mayDo(store, certificateId, request))) {
     throw new HttpRefusal(403, `Forbidden: the certificate may not ${request.action} on ${resource}`);

@@ -11,7 +11,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Logger } from '../../lib/log.js';
 import type { DeviceNotices } from '../authority/device-notices.js';
 import type { GroupAuthorities } from '../authority/group-authorities.js';
-import { isActive, peerCertificateId } from '../iot/device-identity.js';
+import { addressOf, isActive, peerCertificateId } from '../iot/device-identity.js';
 import { Listening } from '../iot/open-sockets.js';
 import type { SecretSource } from '../store/secret-source.js';
 import type { ArtifactStore, Store } from '../store/store.js';
@@ -146,6 +146,7 @@ export class DeviceHttpsServer {
       if (!match || route.method !== request.method) continue;
       return route.handle({
         certificateId,
+        sourceIp: addressOf(request.socket),
         parameters: match.slice(1).map(decode),
         range: request.headers.range,
         body: await readBody(request),

@@ -6,7 +6,7 @@
  */
 import { filterProblem, MAX_MESSAGE_BYTES, topicProblem } from '../../model/topic.js';
 import type { Connection } from './connection.js';
-import { policyDocumentsOf, type Registry } from './device-identity.js';
+import { addressOf, policyDocumentsOf, type Registry, withThing } from './device-identity.js';
 import { clientIdProblem } from './limits.js';
 import { isAllowed } from './policy.js';
 import { isBasicIngest, reservedFilterProblem, reservedPublishProblem } from './reserved-topics.js';
@@ -46,7 +46,12 @@ export class ClientPermissions {
     const problem = clientIdProblem(clientId);
     if (problem) return BY_RULE(problem);
     const things = await this.#store.things.thingsOf(connection.certificateId);
-    connection.variables = { clientId, ...(things.includes(clientId) ? { thingName: clientId } : {}) };
+    const sourceIp = addressOf(connection.socket);
+    connection.variables = {
+      clientId,
+      ...(things.includes(clientId) ? { thingName: clientId } : {}),
+      ...(sourceIp === undefined ? {} : { sourceIp }),
+    };
     await this.refresh(connection);
     return this.#policyRefusal(connection, 'iot:Connect', `client/${clientId}`);
   }
@@ -79,9 +84,11 @@ export class ClientPermissions {
     });
   }
 
-  /** Reads the policies again. */
+  /** Reads the policies again, and of the thing what they speak of. */
   async refresh(connection: Connection): Promise<void> {
-    connection.policies = this.#share(await policyDocumentsOf(this.#store, connection.certificateId));
+    const policies = this.#share(await policyDocumentsOf(this.#store, connection.certificateId));
+    connection.variables = await withThing(this.#store, policies, connection.variables);
+    connection.policies = policies;
   }
 
   #policyRefusal(connection: Connection, action: string, resource: string): Refusal | undefined {

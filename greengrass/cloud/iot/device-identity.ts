@@ -7,6 +7,7 @@ import type { TLSSocket } from 'node:tls';
 import { certificateIdOfDer } from '../../lib/x509.js';
 import type { Store } from '../store/store.js';
 import { isAllowed, type PolicyRequest } from './policy.js';
+import type { PolicyVariables } from './policy-variables.js';
 
 /** Certificate id of the peer, or undefined where it showed none, or one that has expired. */
 export function peerCertificateId(socket: TLSSocket): string | undefined {
@@ -33,5 +34,36 @@ export async function mayDo(
   certificateId: string,
   request: PolicyRequest,
 ): Promise<boolean> {
-  return isAllowed(await policyDocumentsOf(store, certificateId), request);
+  const documents = await policyDocumentsOf(store, certificateId);
+  const variables = await withThing(store, documents, request.variables ?? {});
+  return isAllowed(documents, { ...request, variables });
+}
+
+/** Policies in which a thing's type or attributes stand: only these make it worth while to read the thing. */
+const OF_THE_THING = /Connection\.Thing\.(ThingTypeName|Attributes\[)/i;
+
+/** The variables with the thing's type and attributes, where the policies speak of them. */
+export async function withThing(
+  store: Pick<Registry, 'things'>,
+  documents: readonly string[],
+  variables: PolicyVariables,
+): Promise<PolicyVariables> {
+  const { thingName, thingTypeName: _before, ...others } = variables;
+  if (thingName === undefined || !documents.some((document) => OF_THE_THING.test(document))) return variables;
+  const thing = await store.things.find(thingName);
+  return {
+    ...others,
+    thingName,
+    ...(thing?.thingTypeName === undefined ? {} : { thingTypeName: thing.thingTypeName }),
+    thingAttributes: thing?.attributes ?? {},
+  };
+}
+
+/** The peer's address; of one with IPv4 behind a socket for both, in IPv4's form. */
+export function addressOf({
+  remoteAddress,
+}: {
+  readonly remoteAddress?: string | undefined;
+}): string | undefined {
+  return remoteAddress?.replace(/^::ffff:/, '');
 }

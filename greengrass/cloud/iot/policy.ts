@@ -1,8 +1,13 @@
 /**
  * AWS IoT policies: may a certificate do this? Allow by any statement, unless one denies; nothing allowed is denied.
- * Wildcards `*` and `?`, policy variables of the connection. Pure.
+ * Wildcards `*` and `?`, policy variables of the connection, conditions. Pure but for the time that a condition asks for.
  */
 import { z } from '../../lib/check.js';
+import { judge, type PolicyCondition, policyCondition, type Verdict } from './policy-conditions.js';
+import { matches, type PolicyVariables, substitute } from './policy-variables.js';
+
+/** In place of a condition of another form. */
+const UNREADABLE = 'unreadable';
 
 const oneOrMany = z
   .union([z.string(), z.array(z.string()).max(500)])
@@ -16,19 +21,17 @@ export const policyDocument = z.object({
         Effect: z.enum(['Allow', 'Deny']),
         Action: oneOrMany,
         Resource: oneOrMany,
-        Condition: z.unknown().optional(),
+        // One that can't be read is kept: a Deny must not go unheard for it.
+        Condition: z
+          .union([policyCondition, z.unknown().transform(() => UNREADABLE as typeof UNREADABLE)])
+          .optional(),
       }),
     ),
   ),
 });
 export type PolicyDocument = z.output<typeof policyDocument>;
 
-/** What policy variables stand for; one that is absent makes the statement's resource match nothing. */
-export interface PolicyVariables {
-  readonly clientId?: string;
-  /** Thing name of the connection: that of the attached thing whose name is the client id. */
-  readonly thingName?: string;
-}
+export type { PolicyVariables } from './policy-variables.js';
 
 export interface PolicyRequest {
   readonly action: string;
@@ -38,21 +41,31 @@ export interface PolicyRequest {
 
 /** `documents`: JSON texts as they are stored. A text that is no policy allows nothing. */
 export function isAllowed(documents: readonly string[], request: PolicyRequest): boolean {
+  const { variables = {} } = request;
   let allowed = false;
   for (const text of documents) {
     const document = parsePolicy(text);
     for (const statement of document?.Statement ?? []) {
-      // Conditions are not evaluated: an Allow that has one grants nothing, a Deny that has one always denies.
-      if (statement.Condition !== undefined && statement.Effect === 'Allow') continue;
       if (!statement.Action.some((action) => matches(action, request.action, true))) continue;
-      const resources = statement.Resource.map((resource) => substitute(resource, request.variables ?? {}));
+      const resources = statement.Resource.map((resource) => substitute(resource, variables));
       if (!resources.some((resource) => resource !== undefined && matches(resource, request.resource, false)))
         continue;
+      const verdict = verdictOf(statement.Condition, variables);
+      if (verdict === 'fails') continue;
       if (statement.Effect === 'Deny') return false;
+      if (verdict === 'unknown') continue;
       allowed = true;
     }
   }
   return allowed;
+}
+
+function verdictOf(
+  condition: PolicyCondition | typeof UNREADABLE | undefined,
+  variables: PolicyVariables,
+): Verdict {
+  if (condition === undefined) return 'holds';
+  return condition === UNREADABLE ? 'unknown' : judge(condition, variables);
 }
 
 const cache = new Map<string, PolicyDocument | undefined>();
@@ -69,52 +82,4 @@ function parsePolicy(text: string): PolicyDocument | undefined {
   if (cache.size >= 1000) cache.clear();
   cache.set(text, document);
   return document;
-}
-
-/** A value put in for a variable is literal: wildcards in a client id must not widen a policy. */
-const LITERAL_STAR = '\u0001';
-const LITERAL_QUESTION = '\u0002';
-
-function substitute(resource: string, { clientId, thingName }: PolicyVariables): string | undefined {
-  let unknown = false;
-  const text = resource.replace(/\$\{([^}]*)\}/g, (_whole, name: string) => {
-    const value =
-      name === 'iot:ClientId' ? clientId : name === 'iot:Connection.Thing.ThingName' ? thingName : undefined;
-    if (value === undefined) unknown = true;
-    return (value ?? '').replaceAll('*', LITERAL_STAR).replaceAll('?', LITERAL_QUESTION);
-  });
-  return unknown ? undefined : text;
-}
-
-/** Glob match without backtracking blow-up: the classic two-pointer walk. */
-function matches(pattern: string, text: string, ignoreCase: boolean): boolean {
-  const p = ignoreCase ? pattern.toLowerCase() : pattern;
-  const t = ignoreCase ? text.toLowerCase() : text;
-  let at = 0;
-  let star = -1;
-  let resume = 0;
-  let index = 0;
-  while (index < t.length) {
-    const want = p[at];
-    if (want === '*') {
-      star = at++;
-      resume = index;
-    } else if (want === '?' || (want !== undefined && literal(want) === t[index])) {
-      at += 1;
-      index += 1;
-    } else if (star >= 0) {
-      at = star + 1;
-      index = ++resume;
-    } else {
-      return false;
-    }
-  }
-  while (p[at] === '*') at += 1;
-  return at === p.length;
-}
-
-function literal(character: string): string {
-  if (character === LITERAL_STAR) return '*';
-  if (character === LITERAL_QUESTION) return '?';
-  return character;
 }

@@ -23,6 +23,8 @@ export interface JobExecution {
   readonly queuedAt: string;
   readonly startedAt?: string;
   readonly updatedAt: string;
+  /** Until then its thing has to be through with it, or to set another time. */
+  readonly timesOutAt?: string;
 }
 
 /** True where nothing will change any more. */
@@ -34,7 +36,9 @@ export interface JobExecutionStore {
   find(thingName: string, jobId: string): Promise<JobExecution | undefined>;
   /** QUEUED and IN_PROGRESS ones in the order in which a thing takes them: what is in progress, then the oldest. */
   pendingOf(thingName: string): Promise<JobExecution[]>;
-  /** Writes it as it is given; one that is not there is made. */
+  /** Those in progress whose time was over at `now`, the longest overdue first. */
+  overdue(now: string, limit: number): Promise<JobExecution[]>;
+  /** Writes it as it is given; one that is not there is made. What is through has no time to be through any more. */
   put(execution: JobExecution): Promise<void>;
   /** Ordered by the thing's name, from `after` (exclusive) on. */
   listOfJob(
@@ -63,6 +67,7 @@ interface Row {
   queued_at: string;
   started_at: string | null;
   updated_at: string;
+  times_out_at: string | null;
 }
 
 export class SqlJobExecutions implements JobExecutionStore {
@@ -86,14 +91,24 @@ export class SqlJobExecutions implements JobExecutionStore {
     return rows.map(toExecution);
   }
 
+  async overdue(now: string, limit: number): Promise<JobExecution[]> {
+    const rows = await this.sql.all<Row>(
+      `SELECT * FROM job_executions WHERE times_out_at <= ? AND status = 'IN_PROGRESS'
+       ORDER BY times_out_at, thing_name, job_id LIMIT ?`,
+      now,
+      limit,
+    );
+    return rows.map(toExecution);
+  }
+
   async put(execution: JobExecution): Promise<void> {
     await this.sql.run(
       `INSERT INTO job_executions
-         (thing_name, job_id, status, status_details, version, queued_at, started_at, updated_at)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+         (thing_name, job_id, status, status_details, version, queued_at, started_at, updated_at, times_out_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (thing_name, job_id) DO UPDATE SET status = excluded.status,
          status_details = excluded.status_details, version = excluded.version, started_at = excluded.started_at,
-         updated_at = excluded.updated_at`,
+         updated_at = excluded.updated_at, times_out_at = excluded.times_out_at`,
       execution.thingName,
       execution.jobId,
       execution.status,
@@ -102,6 +117,7 @@ export class SqlJobExecutions implements JobExecutionStore {
       execution.queuedAt,
       execution.startedAt ?? null,
       execution.updatedAt,
+      (isTerminal(execution.status) ? undefined : execution.timesOutAt) ?? null,
     );
   }
 
@@ -148,5 +164,6 @@ function toExecution(row: Row): JobExecution {
     queuedAt: row.queued_at,
     ...given('startedAt', row.started_at),
     updatedAt: row.updated_at,
+    ...given('timesOutAt', row.times_out_at),
   };
 }

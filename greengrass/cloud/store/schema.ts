@@ -184,4 +184,8 @@ CREATE TABLE thing_group_members (
 );
 CREATE INDEX thing_group_members_by_thing ON thing_group_members (thing_name);
 `,
+  `
+ALTER TABLE job_executions ADD COLUMN times_out_at TEXT;
+CREATE INDEX job_executions_by_time_out ON job_executions (times_out_at);
+`,
 ];

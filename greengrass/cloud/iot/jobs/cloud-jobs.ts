@@ -82,7 +82,7 @@ export class CloudJobs {
         await this.#change(thingName, async () => {
           const now = await this.store.jobExecutions.find(thingName, jobId);
           if (now && (now.status === 'QUEUED' || (force && now.status === 'IN_PROGRESS')))
-            await this.#end(now);
+            await this.#end(now, 'CANCELED');
         });
       }
       after = some.at(-1)?.thingName;
@@ -111,16 +111,35 @@ export class CloudJobs {
           `The job is ${now.status} for ${thingName}${now.status === 'IN_PROGRESS' ? ': force ends it' : ''}.`,
         );
       }
-      await this.#end({ ...now, statusDetails: statusDetails ?? now.statusDetails });
+      await this.#end({ ...now, statusDetails: statusDetails ?? now.statusDetails }, 'CANCELED');
     });
     await this.#endIfThrough(jobId);
+  }
+
+  /** The thing is no more: what it was to do is removed, and a job of which nothing else is left is through. */
+  async removeThing(thingName: string): Promise<void> {
+    let removed: readonly JobExecution[] = [];
+    await this.#change(thingName, async (pending) => {
+      removed = pending;
+      for (const execution of pending) await this.#end(execution, 'REMOVED');
+    });
+    for (const { jobId } of removed) await this.#endIfThrough(jobId);
+  }
+
+  /** Ends what things have not brought to an end in the time that they set themselves. */
+  async endOverdue(): Promise<void> {
+    let some: readonly JobExecution[];
+    do {
+      some = await this.store.jobExecutions.overdue(new Date().toISOString(), PAGE);
+      for (const { thingName } of some) await this.#change(thingName, async () => {});
+    } while (some.length === PAGE);
   }
 
   /** Runs `work` alone among the thing's changes, and tells the thing what it changed of what is pending. */
   async #change(thingName: string, work: (pending: readonly JobExecution[]) => Promise<void>): Promise<void> {
     await this.exclusive.run(lockOf(thingName), async () => {
       const before = await this.store.jobExecutions.pendingOf(thingName);
-      await work(before);
+      await work(await this.#withoutOverdue(before));
       const now = await this.store.jobExecutions.pendingOf(thingName);
       if (idsOf(now) !== idsOf(before)) await this.#tell(thingName, now, now[0]?.jobId !== before[0]?.jobId);
     });
@@ -137,10 +156,22 @@ export class CloudJobs {
     });
   }
 
-  async #end(execution: JobExecution): Promise<void> {
+  async #withoutOverdue(pending: readonly JobExecution[]): Promise<readonly JobExecution[]> {
+    const now = new Date().toISOString();
+    const isOverdue = ({ status, timesOutAt }: JobExecution) =>
+      status === 'IN_PROGRESS' && timesOutAt !== undefined && timesOutAt <= now;
+    const overdue = pending.filter(isOverdue);
+    for (const execution of overdue) {
+      await this.#end(execution, 'TIMED_OUT');
+      await this.#endIfThrough(execution.jobId);
+    }
+    return overdue.length === 0 ? pending : pending.filter((execution) => !isOverdue(execution));
+  }
+
+  async #end(execution: JobExecution, status: 'CANCELED' | 'REMOVED' | 'TIMED_OUT'): Promise<void> {
     const { version } = execution;
     const updatedAt = new Date().toISOString();
-    await this.store.jobExecutions.put({ ...execution, status: 'CANCELED', version: version + 1, updatedAt });
+    await this.store.jobExecutions.put({ ...execution, status, version: version + 1, updatedAt });
   }
 
   /** A job of which every thing is through is through itself. */

@@ -9,7 +9,14 @@ const token = z
   .optional();
 /** A job is executed once by a thing, so the number can be 1 only; AWS IoT's later ones are not known here. */
 const executionNumber = z.number().int().optional();
-const stepTimeoutInMinutes = z.number().int().optional();
+/** Minutes until the job is through or the time is set again; -1 takes the time away. */
+const stepTimeoutInMinutes = z
+  .number()
+  .int()
+  .min(-1)
+  .max(10_080)
+  .refine((minutes) => minutes !== 0, 'must be 1 to 10080, or -1')
+  .optional();
 const statusDetails = z
   .record(z.string().regex(/^[a-zA-Z0-9:_-]{1,128}$/, 'must be a name'), z.string().min(1).max(1024))
   .optional();

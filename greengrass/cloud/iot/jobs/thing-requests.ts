@@ -39,14 +39,14 @@ async function startNext(
   [next]: readonly JobExecution[],
   store: JobsStore,
 ): Promise<object> {
-  const { statusDetails = {} } = readRequest(startRequest, payload);
+  const { statusDetails = {}, stepTimeoutInMinutes } = readRequest(startRequest, payload);
   if (!next) return {};
   const at = new Date().toISOString();
   const started: JobExecution =
     next.status === 'IN_PROGRESS'
       ? next
       : {
-          ...next,
+          ...withTimeOut(next, stepTimeoutInMinutes),
           ...{
             status: 'IN_PROGRESS',
             statusDetails,
@@ -100,7 +100,7 @@ async function update(
   }
   const at = new Date().toISOString();
   const changed: JobExecution = {
-    ...now,
+    ...withTimeOut(now, request.stepTimeoutInMinutes),
     status: request.status,
     statusDetails: request.statusDetails ?? now.statusDetails,
     version: now.version + 1,
@@ -113,6 +113,14 @@ async function update(
     ...(request.includeJobExecutionState ? { executionState: stateOf(changed) } : {}),
     ...(document === undefined ? {} : { jobDocument: JSON.parse(document) as unknown }),
   };
+}
+
+/** With another time to be through: none where it is -1, the old one where none is given. */
+function withTimeOut(execution: JobExecution, minutes: number | undefined): JobExecution {
+  if (minutes === undefined) return execution;
+  const { timesOutAt: _before, ...others } = execution;
+  if (minutes < 0) return others;
+  return { ...others, timesOutAt: new Date(Date.now() + minutes * 60_000).toISOString() };
 }
 
 /** A job is executed once by a thing: there is no second number. */
