@@ -40,7 +40,7 @@ describeAsRoot("the workers' door", () => {
       ).then(({ payload }) => payload.toString('utf8'));
     token = await tokenOf(mine);
     otherToken = await tokenOf(other);
-  }, 30_000);
+  });
   afterAll(() => bench.close(), 30_000);
 
   function call(

@@ -63,7 +63,8 @@ describe('HTTP of the door', () => {
   async function talk(...parts: Array<string | Buffer>): Promise<string> {
     const socket = open();
     for (const part of parts) socket.write(typeof part === 'string' ? Buffer.from(part, 'latin1') : part);
-    await waitFor(() => socket.readableEnded || socket.destroyed, { timeoutMs: 10_000, what: 'the end' });
+    const ended = () => socket.readableEnded || socket.destroyed;
+    await waitFor(ended, { timeoutMs: 10_000, intervalMs: 2, what: 'the end' });
     return socket.text();
   }
 
@@ -185,7 +186,8 @@ describe('HTTP of the door', () => {
       fc.asyncProperty(fc.array(grain, { maxLength: 30 }), async (grains) => {
         const socket = open();
         socket.end(Buffer.from(grains.join(''), 'latin1'));
-        await waitFor(() => socket.destroyed || socket.readableEnded, { timeoutMs: 10_000 });
+        const ended = () => socket.destroyed || socket.readableEnded;
+        await waitFor(ended, { timeoutMs: 10_000, intervalMs: 2 });
         expect(socket.text()).toMatch(/^$|^HTTP\/1.1 \d{3} /);
       }),
       { numRuns: 200 },

@@ -4,7 +4,16 @@
  * succeed, so that a refusal means something.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { basename, join } from 'node:path';
 import type { DeployedFunction } from '../../greengrass/core/lambda/deployed-function.js';
@@ -158,8 +167,9 @@ describeAsRoot('a hostile function', () => {
       port: String(bench.ipc.port),
       victimArn: victim.arn,
       volume,
+      hostDev: String(statSync('/dev').dev),
     };
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await bench.close();
@@ -167,7 +177,7 @@ describeAsRoot('a hostile function', () => {
     server.close();
     host(`libc.shmctl(libc.shmget(${shmKey}, 0, 0), 0, 0)`);
     for (const path of [volume, readOnly, shmFile]) rmSync(path, { recursive: true, force: true });
-  }, 30_000);
+  });
 
   /** Runs a script on the host, as root. */
   function host(script: string): Outcome {
@@ -188,6 +198,7 @@ describeAsRoot('a hostile function', () => {
     bench.deliver(attackers.get(who) as DeployedFunction, 't', JSON.stringify(event));
     const { payload } = await waitFor(() => bench.published[before], {
       timeoutMs: 20_000,
+      intervalMs: 2,
       what: `an answer; log: ${JSON.stringify(bench.entries.slice(-3))}`,
     });
     return JSON.parse(payload.toString('utf8')) as Outcome;

@@ -21,6 +21,8 @@ export interface AttackFacts {
   readonly victimArn: string;
   /** Folder of the rw volume. */
   readonly volume: string;
+  /** Number of the file system that the host's `/dev` is. */
+  readonly hostDev: string;
 }
 
 export interface Attack {
@@ -97,8 +99,9 @@ for start in ('/lambda', '/runtime', '{{volume}}', '/tmp', '/proc/self/cwd'):
   {
     what: 'find the key anywhere in the file tree',
     script: `
-for d, _, files in os.walk('/'):
-    if d.startswith('/proc'): continue
+for d, folders, files in os.walk('/'):
+    # What is not a file of the disk, and what can't have the core inside.
+    folders[:] = [f for f in folders if f != 'node_modules' and os.path.join(d, f) not in ('/proc', '/sys', '/usr')]
     if 'attacked.key' in files: gain(read(os.path.join(d, 'attacked.key')))`,
   },
   {
@@ -285,6 +288,19 @@ for name in ('mem', 'kmem', 'port', 'kmsg', 'vda', 'sda', 'mmcblk0', 'nvme0n1'):
     try: os.open('/dev/' + name, os.O_RDONLY)
     except OSError: continue
     won(name)`,
+  },
+  {
+    what: "change who may use the host's devices, or the files that hide behind them",
+    script: `
+import glob
+places = glob.glob('/dev/*') + glob.glob('/proc/*') + glob.glob('/proc/self/fd/*')
+for path in places:
+    try:
+        found = os.stat(path)
+        if found.st_dev != {{hostDev}}: continue
+        os.chmod(path, stat.S_IMODE(found.st_mode))
+    except OSError: continue
+    won(path)`,
   },
   { what: 'write to a device granted read-only', script: `os.open('/dev/fuse', os.O_RDWR); won('open')` },
   {

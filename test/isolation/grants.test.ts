@@ -57,8 +57,8 @@ describeAsRoot.each<RootfsKind>(['overlay', 'bind'])('in a container whose root 
     rmSync(folder, { recursive: true, force: true });
   });
 
-  async function run(argv: string[], overrides: Partial<WorkerSpec> = {}, meanwhile = () => {}) {
-    const starting = isolation.start({
+  function specOf(argv: string[], overrides: Partial<WorkerSpec> = {}): WorkerSpec {
+    return {
       workerId: randomUUID(),
       functionArn: 'arn:aws:lambda:us-east-1:123456789012:function:probe:1',
       isolation: 'GreengrassContainer',
@@ -74,7 +74,11 @@ describeAsRoot.each<RootfsKind>(['overlay', 'bind'])('in a container whose root 
       mounts: [],
       devices: [],
       ...overrides,
-    });
+    };
+  }
+
+  async function run(argv: string[], overrides: Partial<WorkerSpec> = {}, meanwhile = () => {}) {
+    const starting = isolation.start(specOf(argv, overrides));
     meanwhile();
     const worker = await starting;
     const read = async (stream: Readable) => {
@@ -222,6 +226,33 @@ describeAsRoot.each<RootfsKind>(['overlay', 'bind'])('in a container whose root 
       /not\/there/,
     );
     expect(own()).not.toContain(source);
+  });
+
+  it('lets the host unmount the disk of a volume, and keeps none that is no volume', async () => {
+    const host = (program: string, ...args: string[]) =>
+      expect(spawnSync(program, args, { encoding: 'utf8' })).toMatchObject({ status: 0, stderr: '' });
+    const disks = volume('disks');
+    const [given, other] = [join(disks, 'given'), join(disks, 'other')];
+    // As on hosts with systemd: mounts and their ends are told to the namespaces below.
+    host('mount', '-t', 'tmpfs', 'disks', disks);
+    host('mount', '--make-shared', disks);
+    try {
+      for (const disk of [given, other]) {
+        mkdirSync(disk);
+        host('mount', '-t', 'tmpfs', 'disk', disk);
+      }
+      const worker = await isolation.start(
+        specOf(['/bin/sleep', '1000'], { mounts: [at(given, '/mnt', true)] }),
+      );
+      const engine = /^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${worker.pid}/status`, 'utf8'))?.[1];
+      const mounts = () => readFileSync(`/proc/${engine}/mountinfo`, 'utf8');
+      expect(mounts()).toContain(other);
+      for (const disk of [given, other]) host('umount', disk);
+      for (const disk of [given, other]) expect(mounts()).not.toContain(` ${disk} `);
+      await worker.stop(0);
+    } finally {
+      for (const disk of [given, other, disks]) spawnSync('umount', [disk]);
+    }
   });
 
   it('has no /sys without AccessSysfs, and with it a read-only one without the dangerous parts', async () => {

@@ -194,7 +194,10 @@ print(found)`.replace('ROOT', root),
         'find the key anywhere in the file tree',
         () => `
 import os
-hits = [os.path.join(d, f) for d, _, fs in os.walk('/') if not d.startswith('/proc') for f in fs if f == 'core.key']
+hits = []
+for d, folders, files in os.walk('/'):
+    folders[:] = [f for f in folders if f != 'node_modules' and os.path.join(d, f) not in ('/proc', '/sys', '/usr')]
+    if 'core.key' in files: hits.append(os.path.join(d, 'core.key'))
 assert hits, 'nothing found'
 print([open(h).read() for h in hits])`,
       ],
@@ -321,6 +324,29 @@ time.sleep(1000)`;
       expect(commands().filter((command) => command.includes('98765'))).toEqual([]);
     },
   );
+
+  it.each<[string, string, { code: number | null; signal: string | null }]>([
+    ['is ended at once where it does not', '', { code: null, signal: 'SIGKILL' }],
+    [
+      'has its time where it does',
+      'def end(*_):\n  time.sleep(0.3)\n  os._exit(7)\nsignal.signal(signal.SIGTERM, end)',
+      { code: 7, signal: null },
+    ],
+    [
+      'has its time where it waits for it',
+      'import threading\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\nthreading.Thread(target=lambda: (signal.sigwait([signal.SIGTERM]), time.sleep(0.3), os._exit(7))).start()',
+      { code: 7, signal: null },
+    ],
+  ])('that is to handle SIGTERM %s', async (_what, handler, expected) => {
+    const script = `import os, signal, time\n${handler}\nprint('up', flush=True)\ntime.sleep(1000)`;
+    const worker = await isolation.start(specOf(['/usr/bin/python3', '-c', script]));
+    await new Promise<void>((resolve) => {
+      worker.logs.INFO.once('data', () => resolve());
+      worker.logs.INFO.resume();
+    });
+    // Much longer than the test may take.
+    expect(await worker.stop(600_000)).toMatchObject(expected);
+  });
 
   it('says what the engine says where a container cannot be started', async () => {
     const mount = { source: join(folder, 'not-there'), destination: '/dest', readOnly: true };

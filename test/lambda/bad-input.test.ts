@@ -2,6 +2,7 @@
  * Functions that are broken, in every way that was thought of: each says so in its own log or in runtime.log, with its
  * ARN, fails who waits for it, and costs its neighbour nothing.
  */
+import { randomUUID } from 'node:crypto';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DeployedFunction } from '../../greengrass/core/lambda/deployed-function.js';
@@ -103,8 +104,12 @@ describeAsRoot('a broken function', () => {
   let caller: DeployedFunction;
   let neighbour: DeployedFunction;
   beforeAll(async () => {
-    bench = await startFunctions({ startLimitMs: 1500 });
-    caller = bench.define('caller', { 'main.py': CALLER }, { timeoutMs: 30_000, memoryKb: 262144 });
+    bench = await startFunctions();
+    caller = bench.define(
+      'caller',
+      { 'main.py': CALLER },
+      { timeoutMs: 30_000, memoryKb: 262144, pinned: true },
+    );
     neighbour = bench.define('neighbour', { 'main.py': PYTHON }, { pinned: true });
   });
   afterAll(() => bench.close(), 30_000);
@@ -123,10 +128,18 @@ describeAsRoot('a broken function', () => {
     return JSON.parse(text.toString('utf8')) as { error: string; payload: string };
   }
 
+  /** How an invocation of the function ended, asked for at the desk itself. */
+  async function errorOf({ functions }: FunctionBench, f: DeployedFunction): Promise<string> {
+    const asker = { workerId: randomUUID(), functionArn: caller.arn };
+    const posted = await functions.post(asker, f.arn, 'RequestResponse', '', Buffer.from('"ok"'));
+    if (posted.kind !== 'accepted') return posted.kind;
+    return (await functions.result(asker, posted.invocationId))?.functionError ?? 'forgotten';
+  }
+
   const python = (overrides: Partial<DeployedFunction> = {}) =>
     bench.define('python', { 'main.py': PYTHON }, { timeoutMs: 5000, memoryKb: 262144, ...overrides });
-  const node = () =>
-    bench.define('node', { 'main.js': NODE }, { runtime: 'nodejs20.x', timeoutMs: 5000, memoryKb: 262144 });
+  const node = (timeoutMs: number) =>
+    bench.define('node', { 'main.js': NODE }, { runtime: 'nodejs20.x', timeoutMs, memoryKb: 262144 });
   /** Everything that any log says about the function. */
   const said = (f: DeployedFunction) =>
     [
@@ -141,61 +154,90 @@ describeAsRoot('a broken function', () => {
     expect(pid).toBe(bench.functions.workers().find(({ FuncArn }) => FuncArn === neighbour.arn)?.ProcessId);
   };
 
-  it.each<[string, string, string, string, RegExp]>([
-    ['Python: no such function', 'python3.11', 'main.nothing', PYTHON, /has no attribute 'nothing'/],
-    ['Python: no such module', 'python3.11', 'nowhere.handler', PYTHON, /No module named 'nowhere'/],
-    ['Python: not a function', 'python3.11', 'main.handler', 'handler = 7', /is not a function/],
-    ['Python: a syntax error', 'python3.11', 'main.handler', 'def handler(:\n', /SyntaxError|invalid syntax/],
-    ['Python: a module for another machine', 'python3.11', 'foreign.handler', PYTHON, /foreign.*\.so/],
-    ['Python: an exit while it loads', 'python3.11', 'main.handler', 'import sys\nsys.exit(9)', /code":9/],
-    ['Node: no such function', 'nodejs20.x', 'main.nothing', NODE, /is not a function/],
-    ['Node: no such module', 'nodejs20.x', 'nowhere.handler', NODE, /Cannot find module/],
-    ['Node: a syntax error', 'nodejs20.x', 'main.handler', 'exports.handler = ((', /SyntaxError/],
-    [
-      'Node: an addon for another machine',
-      'nodejs20.x',
-      'main.handler',
-      "require('./foreign.node')",
-      /foreign\.node/,
-    ],
-    ['executable: for another machine', EXECUTABLE_RUNTIME, 'foreign.node', '', /[Ee]xec format error/],
-    ['executable: no interpreter', EXECUTABLE_RUNTIME, 'main.py', '#!/not/there\n', /No such file/],
-    [
-      'a worker that never asks for work',
-      EXECUTABLE_RUNTIME,
-      'main.py',
-      '#!/bin/sh\nsleep 1000\n',
-      /did not ask for work within 1.5 seconds/,
-    ],
-  ])(
-    '%s',
-    async (_what, runtime, handler, text, expected) => {
-      const f = bench.define('loads', { 'main.py': text, 'main.js': text }, { runtime, handler });
-      for (const name of ['foreign.so', 'foreign.node']) {
-        writeFileSync(join(f.codeFolder, name), FOREIGN);
-        chmodSync(join(f.codeFolder, name), 0o755);
+  describe('that can not be loaded', () => {
+    const answers = new Map<string, Promise<string>>();
+    const functions = new Map<string, DeployedFunction>();
+    const CASES: ReadonlyArray<readonly [string, string, string, string, RegExp]> = [
+      ['Python: no such function', 'python3.11', 'main.nothing', PYTHON, /has no attribute 'nothing'/],
+      ['Python: no such module', 'python3.11', 'nowhere.handler', PYTHON, /No module named 'nowhere'/],
+      ['Python: not a function', 'python3.11', 'main.handler', 'handler = 7', /is not a function/],
+      [
+        'Python: a syntax error',
+        'python3.11',
+        'main.handler',
+        'def handler(:\n',
+        /SyntaxError|invalid syntax/,
+      ],
+      ['Python: a module for another machine', 'python3.11', 'foreign.handler', PYTHON, /foreign.*\.so/],
+      ['Python: an exit while it loads', 'python3.11', 'main.handler', 'import sys\nsys.exit(9)', /code":9/],
+      ['Node: no such function', 'nodejs20.x', 'main.nothing', NODE, /is not a function/],
+      ['Node: no such module', 'nodejs20.x', 'nowhere.handler', NODE, /Cannot find module/],
+      ['Node: a syntax error', 'nodejs20.x', 'main.handler', 'exports.handler = ((', /SyntaxError/],
+      [
+        'Node: an addon for another machine',
+        'nodejs20.x',
+        'main.handler',
+        "require('./foreign.node')",
+        /foreign\.node/,
+      ],
+      ['executable: for another machine', EXECUTABLE_RUNTIME, 'foreign.node', '', /[Ee]xec format error/],
+      ['executable: no interpreter', EXECUTABLE_RUNTIME, 'main.py', '#!/not/there\n', /No such file/],
+    ];
+
+    // Each takes a second and three starts, so they go side by side.
+    beforeAll(async () => {
+      for (const [at, [what, runtime, handler, text]] of CASES.entries()) {
+        const f = bench.define(`loads-${at}`, { 'main.py': text, 'main.js': text }, { runtime, handler });
+        for (const name of ['foreign.so', 'foreign.node']) {
+          writeFileSync(join(f.codeFolder, name), FOREIGN);
+          chmodSync(join(f.codeFolder, name), 0o755);
+        }
+        chmodSync(join(f.codeFolder, 'main.py'), 0o755);
+        functions.set(what, f);
       }
+      await bench.deploy(caller, neighbour, ...functions.values());
+      for (const [what, f] of functions) answers.set(what, errorOf(bench, f));
+    });
+
+    it.each(CASES)(
+      '%s',
+      async (what, _runtime, _handler, _text, expected) => {
+        expect(await answers.get(what)).toBe('Unhandled');
+        expect(said(functions.get(what) as DeployedFunction)).toMatch(expected);
+        await neighbourServes();
+      },
+      40_000,
+    );
+  });
+
+  it('a worker that never asks for work is stopped, and fails what waits', async () => {
+    const impatient = await startFunctions({ startLimitMs: 300 });
+    try {
+      const silent = { 'main.py': '#!/bin/sh\ntrap "exit 0" TERM\nsleep 1000 &\nwait\n' };
+      const f = impatient.define('silent', silent, { runtime: EXECUTABLE_RUNTIME, handler: 'main.py' });
       chmodSync(join(f.codeFolder, 'main.py'), 0o755);
-      await bench.deploy(caller, neighbour, f);
-      bench.entries.length = 0;
-      bench.lines.length = 0;
-      expect((await invoke(f, 'ok')).error).toBe('Unhandled');
-      expect(said(f)).toMatch(expected);
-      await neighbourServes();
-    },
-    40_000,
-  );
+      await impatient.deploy(f);
+      expect(await errorOf(impatient, f)).toBe('Unhandled');
+      expect(impatient.lines.filter(({ functionArn }) => functionArn === f.arn)).toContainEqual(
+        expect.objectContaining({
+          msg: 'Worker did not ask for work within 0.3 seconds and is stopped.',
+        }),
+      );
+    } finally {
+      await impatient.close();
+    }
+  }, 40_000);
 
   it.each<[string, RegExp, RegExp]>([
     ['exit', /WorkerExited.*|exited with code 5/, /code":5/],
     ['sys_exit', /exited with code 6/, /code":6/],
-    ['loop', /timed out after 5 seconds/, /Timing out work item/],
+    ['loop', /timed out after 1 seconds/, /Timing out work item/],
     ['not_json', /not JSON serializable/, /not JSON serializable/],
     ['large', /Response payload size exceeded/, /could not be posted/],
   ])(
     'Python: %s',
     async (task, payload, log) => {
-      const f = python();
+      const f = python(task === 'loop' ? { timeoutMs: 1000 } : {});
       await bench.deploy(caller, neighbour, f);
       const answer = await invoke(f, task);
       expect(answer.error).toMatch(/Handled|Unhandled/);
@@ -209,7 +251,7 @@ describeAsRoot('a broken function', () => {
 
   it.each<[string, RegExp, RegExp]>([
     ['throw', /thrown/, /thrown/],
-    ['loop', /timed out after 5 seconds/, /Timing out work item/],
+    ['loop', /timed out after 1 seconds/, /Timing out work item/],
     ['exit', /exited with code 5/, /code":5/],
     ['later', /exited with code 1/, /too late/],
     ['circular', /circular/, /./],
@@ -217,7 +259,7 @@ describeAsRoot('a broken function', () => {
   ])(
     'Node: %s',
     async (task, payload, log) => {
-      const f = node();
+      const f = node(task === 'loop' ? 1000 : 5000);
       await bench.deploy(caller, neighbour, f);
       const answer = await invoke(f, task);
       expect(answer.error).toMatch(/Handled|Unhandled/);
@@ -276,7 +318,7 @@ describeAsRoot('a broken function', () => {
     expect(await invoke(f, 'full')).toEqual({ error: '', payload: limit });
     expect((await invoke(f, '', { bytes: limit + 1 })).error).toMatch(/413/);
     await neighbourServes();
-  }, 60_000);
+  });
 
   it('processes without end are stopped at the limit, with all of them gone after the time', async () => {
     const f = python({ timeoutMs: 2000 });

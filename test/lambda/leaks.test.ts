@@ -1,6 +1,6 @@
 /**
  * Nothing leaks: after many cold starts, with crashes and kills among them, processes, mounts, control groups, open files,
- * bundles and tokens are what they were. 200 starts; COLD_STARTS=1000 for more.
+ * bundles and tokens are what they were. 100 starts; COLD_STARTS=1000 for more.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { describeAsRoot } from '../support/as-root.js';
 import { type FunctionBench, startFunctions } from '../support/functions.js';
 import { waitFor } from '../support/wait-for.js';
 
-const STARTS = Number(process.env.COLD_STARTS ?? 200);
+const STARTS = Number(process.env.COLD_STARTS ?? 100);
 
 /** Ends as the event says, in the handler. */
 const PYTHON = `
@@ -74,7 +74,7 @@ describeAsRoot('after many cold starts', () => {
     const f = bench.define(
       'f',
       { 'main.py': PYTHON },
-      { timeoutMs: 400, uid: 64077, gid: 64077, memoryKb: 65536 },
+      { timeoutMs: 200, uid: 64077, gid: 64077, memoryKb: 65536 },
     );
     await bench.deploy(f);
     const idle = () => bench.functions.workers().length === 0 && bench.functions.waiting === 0;
@@ -105,8 +105,8 @@ describeAsRoot('after many cold starts', () => {
         if (pid > 0) process.kill(pid, 'SIGKILL');
       }
       if (end === 'stop') await bench.deploy().then(() => bench.deploy(f));
-      await waitFor(() => created() > count || end === 'stop', { timeoutMs: 20_000 });
-      await waitFor(idle, { timeoutMs: 20_000, what: `start ${n} (${end}) to be over` });
+      await waitFor(() => created() > count || end === 'stop', { timeoutMs: 20_000, intervalMs: 2 });
+      await waitFor(idle, { timeoutMs: 20_000, intervalMs: 2, what: `start ${n} (${end}) to be over` });
       bench.entries.length = 0;
     }
     expect(await quiet()).toEqual(before);

@@ -1,4 +1,6 @@
 /** A compiled `bootstrap` on the Runtime API: what it gets, what its errors become, and what it can't break. */
+
+import { randomUUID } from 'node:crypto';
 import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -30,13 +32,17 @@ if (!hasCompiler)
       join(folder, 'bootstrap'),
     ]);
     expect(built).toMatchObject({ code: 0 });
-    bench = await startFunctions({ startLimitMs: 3000 });
-    caller = bench.define('caller', { 'main.py': CALLER }, { timeoutMs: 30_000, memoryKb: 262144 });
-  }, 60_000);
+    bench = await startFunctions();
+    caller = bench.define(
+      'caller',
+      { 'main.py': CALLER },
+      { timeoutMs: 30_000, memoryKb: 262144, pinned: true },
+    );
+  });
   afterAll(async () => {
     await bench?.close();
     rmSync(folder, { recursive: true, force: true });
-  }, 30_000);
+  });
 
   async function deployed(overrides: Partial<DeployedFunction> = {}): Promise<DeployedFunction> {
     const f = bench.define('compiled', {}, { runtime: 'provided.al2023', handler: 'plain', ...overrides });
@@ -115,11 +121,11 @@ if (!hasCompiler)
   it.each<[string, RegExp, RegExp]>([
     ['crash', /was ended by SIGSEGV/, /SIGSEGV/],
     ['exit', /exited with code 5/, /"code":5/],
-    ['hang', /timed out after 2 seconds/, /Timing out work item/],
+    ['hang', /timed out after 1 seconds/, /Timing out work item/],
   ])(
     'that ends in the middle (%s) fails what it held, and another serves the next',
     async (what, answer, log) => {
-      const f = await deployed({ timeoutMs: 2000 });
+      const f = await deployed({ timeoutMs: 1000 });
       expect(await ask(f, what)).toMatchObject({
         error: 'Unhandled',
         payload: expect.stringMatching(answer),
@@ -135,13 +141,34 @@ if (!hasCompiler)
   it.each<[string, RegExp]>([
     ['init.error', /no configuration/],
     ['init.exit', /"code":7/],
-    ['init.hang', /did not ask for work within 3 seconds/],
   ])('that can not start (%s) fails what waits, and the log says why with its ARN', async (handler, log) => {
     const f = await deployed({ handler });
     expect((await ask(f, 1)).error).toBe('Unhandled');
     const lines = bench.lines.filter((line) => JSON.stringify(line).includes(f.arn));
     expect(JSON.stringify(lines)).toMatch(log);
     if (handler === 'init.error') expect(said(f)).toContain('init error: 202');
+  });
+
+  it('that hangs before it asks for work fails what waits', async () => {
+    const impatient = await startFunctions({ startLimitMs: 300 });
+    try {
+      const f = impatient.define('hangs', {}, { runtime: 'provided.al2023', handler: 'init.hang' });
+      copyFileSync(join(folder, 'bootstrap'), join(f.codeFolder, 'bootstrap'));
+      await impatient.deploy(f);
+      const asker = { workerId: randomUUID(), functionArn: caller.arn };
+      const posted = await impatient.functions.post(asker, f.arn, 'RequestResponse', '', Buffer.from('1'));
+      if (posted.kind !== 'accepted') throw new Error(posted.kind);
+      const result = await impatient.functions.result(asker, posted.invocationId);
+      expect(result?.functionError).toBe('Unhandled');
+      expect(impatient.lines).toContainEqual(
+        expect.objectContaining({
+          functionArn: f.arn,
+          msg: 'Worker did not ask for work within 0.3 seconds and is stopped.',
+        }),
+      );
+    } finally {
+      await impatient.close();
+    }
   });
 
   it('that is for another machine is warned of at deployment, by its ARN, and fails what is asked of it', async () => {

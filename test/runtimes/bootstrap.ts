@@ -6,6 +6,7 @@ export const BOOTSTRAP = `
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <ctype.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +59,7 @@ int main(void) {
         return 1;
     }
     if (!strcmp(handler, "init.exit")) return 7;
-    if (!strcmp(handler, "init.hang")) for (;;) pause();
+    if (!strcmp(handler, "init.hang")) { signal(SIGTERM, _exit); for (;;) pause(); }
     for (;;) {
         if (call("GET", "invocation/next", "", "", 0) != 200) { printf("next: %.60s\\n", in); fflush(stdout); return 8; }
         header("Lambda-Runtime-Aws-Request-Id", id, sizeof id);

@@ -7,6 +7,7 @@ export const MAX_PAYLOAD_BYTES = 6 * 1024 * 1024;
 export const MAX_DISCARDED_BYTES = 64 * 1024 * 1024;
 /** Size and extension of a chunk; also all lines behind the last one. */
 const MAX_LINE_BYTES = 4096;
+const MAX_SIZE_DIGITS = 8;
 const CHUNK_LINE = /^([0-9a-fA-F]{1,8})(?:[ \t]*;[\t\x20-\x7e]*)?$/;
 const NOTHING = Buffer.alloc(0);
 
@@ -19,6 +20,9 @@ export interface BodyReader {
   readonly payload: Payload;
 }
 
+/** Bytes of less than that are copied one by one: a call of `copy` costs more. */
+const FEW_BYTES = 32;
+
 /**
  * What was read so far. Copied together as it comes: a body in chunks of one byte must not cost an object for each. Too
  * large: the bytes are let go, only counted.
@@ -28,11 +32,12 @@ export class Payload {
   #size = 0;
   #received = 0;
 
-  add(chunk: Buffer): void {
+  /** The bytes of `chunk` from `start` to before `end`. */
+  add(chunk: Buffer, start: number, end: number): void {
     const before = this.#size;
-    this.#size += chunk.length;
+    this.#size += end - start;
     if (before === 0) {
-      this.#bytes = chunk;
+      this.#bytes = chunk.subarray(start, end);
     } else if (this.isTooLarge) {
       this.#bytes = NOTHING;
     } else {
@@ -41,7 +46,8 @@ export class Payload {
         this.#bytes.copy(larger, 0, 0, before);
         this.#bytes = larger;
       }
-      chunk.copy(this.#bytes, before);
+      if (end - start >= FEW_BYTES) chunk.copy(this.#bytes, before, start, end);
+      else for (let at = start; at < end; at++) this.#bytes[before + at - start] = chunk[at] as number;
     }
   }
 
@@ -76,13 +82,13 @@ class MeasuredBody implements BodyReader {
   push(bytes: Buffer): Buffer | undefined {
     this.payload.count(bytes.length);
     if (bytes.length < this.missing) {
-      this.payload.add(bytes);
+      this.payload.add(bytes, 0, bytes.length);
       this.missing -= bytes.length;
       return undefined;
     }
     const end = this.missing;
     this.missing = 0;
-    this.payload.add(end === bytes.length ? bytes : bytes.subarray(0, end));
+    this.payload.add(bytes, 0, end);
     return bytes.subarray(end);
   }
 }
@@ -97,17 +103,24 @@ class ChunkedBody implements BodyReader {
 
   push(chunk: Buffer): Buffer | undefined {
     this.payload.count(chunk.length);
-    let bytes = chunk;
-    while (bytes.length > 0) {
+    let at = 0;
+    while (at < chunk.length) {
       if (this.#part === 'data') {
-        const taken = bytes.subarray(0, this.#missing);
-        this.payload.add(taken);
-        this.#missing -= taken.length;
-        bytes = bytes.subarray(taken.length);
+        const end = Math.min(chunk.length, at + this.#missing);
+        this.payload.add(chunk, at, end);
+        this.#missing -= end - at;
+        at = end;
         if (this.#missing === 0) this.#part = 'dataEnd';
         continue;
       }
-      if (this.#part === 'dataEnd' && this.#line.length === 0 && bytes[0] !== 13) throw malformed();
+      if (this.#line.length === 0) {
+        const next = this.#takePlainLine(chunk, at);
+        if (next > at) {
+          at = next;
+          continue;
+        }
+      }
+      const bytes = chunk.subarray(at);
       const end = bytes.indexOf(10);
       const line = this.#line.length === 0 ? bytes : Buffer.concat([this.#line, bytes]);
       const lineEnd = end < 0 ? -1 : line.length - bytes.length + end;
@@ -119,11 +132,40 @@ class ChunkedBody implements BodyReader {
         return undefined;
       }
       this.#line = NOTHING;
-      bytes = bytes.subarray(end + 1);
+      at += end + 1;
       if (lineEnd === 0 || line[lineEnd - 1] !== 13) throw malformed();
-      if (this.#takeLine(line.toString('latin1', 0, lineEnd - 1))) return bytes;
+      if (this.#takeLine(line.toString('latin1', 0, lineEnd - 1))) return chunk.subarray(at);
     }
     return undefined;
+  }
+
+  /**
+   * Where the next line lies whole in `bytes` and is what nearly all are, a size without extension or the end of the data:
+   * takes it, with no object made, and answers where it ends. Else answers `at`.
+   */
+  #takePlainLine(bytes: Buffer, at: number): number {
+    if (this.#part === 'dataEnd') {
+      if (bytes[at] !== 13) throw malformed();
+      if (bytes[at + 1] !== 10) return at;
+      this.#part = 'size';
+      return at + 2;
+    }
+    if (this.#part !== 'size') return at;
+    let end = at;
+    let size = 0;
+    for (; end < at + MAX_SIZE_DIGITS; end++) {
+      const digit = hexDigit(bytes[end]);
+      if (digit < 0) break;
+      size = size * 16 + digit;
+    }
+    if (end === at || bytes[end] !== 13 || bytes[end + 1] !== 10) return at;
+    this.#startChunk(size);
+    return end + 2;
+  }
+
+  #startChunk(size: number): void {
+    this.#missing = size;
+    this.#part = size === 0 ? 'trailer' : 'data';
   }
 
   /** True at the end of the body. */
@@ -136,8 +178,7 @@ class ChunkedBody implements BodyReader {
     if (this.#part === 'size') {
       const [, size] = CHUNK_LINE.exec(line) ?? [];
       if (size === undefined) throw malformed();
-      this.#missing = Number.parseInt(size, 16);
-      this.#part = this.#missing === 0 ? 'trailer' : 'data';
+      this.#startChunk(Number.parseInt(size, 16));
       return false;
     }
     this.#trailerBytes += line.length;
@@ -145,6 +186,13 @@ class ChunkedBody implements BodyReader {
       throw new HttpFault(400, 'the trailers of the request are too long');
     return line === '';
   }
+}
+
+/** -1 where it is none. */
+function hexDigit(byte = 0): number {
+  if (byte >= 48 && byte <= 57) return byte - 48;
+  const letter = byte | 32;
+  return letter >= 97 && letter <= 102 ? letter - 87 : -1;
 }
 
 function malformed(): HttpFault {

@@ -9,20 +9,26 @@ import type { WorkerSpec } from './worker-process.js';
 
 /**
  * $1 the engine's log, for what fails before it; $2 empty, or the folder for an overlay of the host's root; then lists that end with "--": cgroup.procs files to enter,
- * mounts to drop from sight, volumes (a descriptor of the source as it was looked at, its path, the place where the engine
- * will look for it); the rest is the engine's command line. A volume is bound by its path, as a descriptor from another
- * mount namespace can't be, and must then be what the descriptor holds.
+ * mounts to drop from sight, volumes (the core's descriptor of the source as it was looked at, the source's path, the place
+ * where the engine will look for it); the rest is the engine's command line. A volume is bound by its path, as a descriptor
+ * from another mount namespace can't be, and must then be what the descriptor holds. The descriptor stays the core's: the
+ * engine would keep it, and with it the disk busy, for as long as the worker lives.
+ *
+ * To enter a control group is to wait for the kernel (7 ms and more where nobody did so just before), in which the file
+ * systems are made; the engine starts when both are done.
  */
 const CONTAINER_SCRIPT = `
 log=$1 fs=$2
 shift 2
-while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done
+{ while [ "$1" != -- ]; do echo $$ > "$1" || exit 125; shift; done; } &
+entering=$!
+while [ "$1" != -- ]; do shift; done
 shift
 while [ "$1" != -- ]; do umount "$1" 2>> "$log" || exit 125; shift; done
 shift
 while [ "$1" != -- ]; do
   mount --rbind "$2" "$3" 2>> "$log" || exit 125
-  [ "$3" -ef "/proc/self/fd/$1" ] || { echo "the volume $2 was changed while it was mounted" >> "$log"; exit 125; }
+  [ "$3" -ef "$1" ] || { echo "the volume $2 was changed while it was mounted" >> "$log"; exit 125; }
   shift 3
 done
 shift
@@ -33,6 +39,7 @@ if [ -n "$fs" ]; then
     mount -t overlay -o "nosuid,nodev,lowerdir=/,upperdir=$fs/upper,workdir=$fs/work" overlay "$fs/root"
   } 2>> "$log" || exit 125
 fi
+wait "$entering" || exit 125
 exec "$@"
 `;
 
@@ -50,9 +57,9 @@ export interface ContainerLaunch {
   readonly procsFiles: readonly string[];
   /** Hierarchies that the engine must not see. */
   readonly cgroupMounts: readonly string[];
-  /** Sources of volumes, by the descriptor that the process has, and where they are bound for the engine. */
+  /** Sources of volumes, what the core holds of them (in /proc), and where they are bound for the engine. */
   readonly volumes: ReadonlyArray<{
-    readonly descriptor: number;
+    readonly held: string;
     readonly source: string;
     readonly place: string;
   }>;
@@ -67,7 +74,8 @@ export function isRunc(engine: string): boolean {
 export function containerCommand(launch: ContainerLaunch): string[] {
   const { engine, folder, rootfs, stateFolder, workerId, descriptors, procsFiles, cgroupMounts } = launch;
   return [
-    ...['/usr/bin/unshare', '--mount', '--propagation', 'private', '--'],
+    // The engine keeps what the host has mounted for as long as the worker lives; "slave": but not what is unmounted there.
+    ...['/usr/bin/unshare', '--mount', '--propagation', 'slave', '--'],
     ...['/bin/sh', '-c', CONTAINER_SCRIPT, 'greengrass-container'],
     `${folder}/engine.log`,
     rootfs === 'overlay' ? `${folder}/fs` : '',
@@ -75,7 +83,7 @@ export function containerCommand(launch: ContainerLaunch): string[] {
     '--',
     ...cgroupMounts,
     '--',
-    ...launch.volumes.flatMap(({ descriptor, source, place }) => [String(descriptor), source, place]),
+    ...launch.volumes.flatMap(({ held, source, place }) => [held, source, place]),
     '--',
     ...[engine, '--root', stateFolder, '--log', `${folder}/engine.log`, '--log-format', 'json'],
     ...(isRunc(engine) ? [] : ['--cgroup-manager=disabled']),

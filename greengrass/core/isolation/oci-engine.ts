@@ -10,6 +10,7 @@ import { type CoreCgroup, cgroupMounts, type WorkerCgroup } from './cgroup.js';
 import { containerSpec, deviceRules, MAX_PROCESSES } from './container-spec.js';
 import { deviceNode } from './device-node.js';
 import { engineMessage } from './engine-log.js';
+import { givenOf } from './given.js';
 import { containerCommand, isRunc } from './launch.js';
 import { bindRoot, checkPlaces, type HeldVolume, namesOf, type RootfsKind, volumes } from './rootfs.js';
 import { type SeccompProfile, seccompProfile } from './seccomp.js';
@@ -52,7 +53,8 @@ export class OciEngine {
   async start(spec: WorkerSpec): Promise<WorkerProcess> {
     const { stateFolder, cgroup, logger } = this.#options;
     const folder = join(stateFolder, 'workers', spec.workerId);
-    const deviceNodes = spec.devices.map((device) => deviceNode(device, spec.uid, cgroup.version));
+    const lookAtDevices = () => spec.devices.map((device) => deviceNode(device, spec.uid, cgroup.version));
+    const deviceNodes = lookAtDevices();
     let group: WorkerCgroup | undefined;
     // A worker may end before its start was seen; what tells how it went stays until then.
     let startSeen: () => void = () => {};
@@ -76,6 +78,8 @@ export class OciEngine {
       const hidden = this.#hidden();
       const found = volumes(spec.mounts, hidden);
       held = found.volumes;
+      const facts = { volumes: held, deviceNodes, lookAtDevices, hiddenPaths: hidden };
+      const given = spec.gate === undefined ? undefined : givenOf(facts);
       const config = this.#configOf(spec, folder, deviceNodes, {
         volumes: stage(held, folder),
         hiddenPaths: [...hidden, ...found.masks],
@@ -86,13 +90,8 @@ export class OciEngine {
         devices: deviceRules(deviceNodes),
         ...limitOf(spec),
       });
-      const stdio = stdioOf(
-        spec,
-        held.map(({ fd }) => fd),
-      );
-      const firstHeld = stdio.length - held.length;
-      const [program, ...args] = this.#command(spec, folder, group, { held, firstHeld });
-      const child = await start(program, args, { cwd: '/', env: {}, stdio });
+      const [program, ...args] = this.#command(spec, folder, group, held);
+      const child = await start(program, args, { cwd: '/', env: {}, stdio: stdioOf(spec) });
       const worker = new WorkerChild({
         child,
         cgroup: group,
@@ -100,6 +99,7 @@ export class OciEngine {
         kind: 'container',
         failure: () => engineMessage(folder),
         isGated: spec.gate !== undefined,
+        given,
         ...limitOf(spec),
       });
       worker.runs(await this.#started(folder, worker, group, spec));
@@ -142,7 +142,7 @@ export class OciEngine {
     spec: WorkerSpec,
     folder: string,
     group: WorkerCgroup,
-    { held, firstHeld }: { readonly held: readonly HeldVolume[]; readonly firstHeld: number },
+    held: readonly HeldVolume[],
   ): [string, ...string[]] {
     const { engine, rootfs, stateFolder, cgroup } = this.#options;
     const isHybrid = cgroup.version === 'hybrid';
@@ -155,8 +155,8 @@ export class OciEngine {
       descriptors: spec.hasDoor ? 5 : 4,
       procsFiles: group.procsFiles,
       cgroupMounts: isRunc(engine) ? cgroupMounts(['devices']) : isHybrid ? ['/sys/fs/cgroup/unified'] : [],
-      volumes: held.map(({ source }, index) => ({
-        descriptor: firstHeld + index,
+      volumes: held.map(({ fd, source }, index) => ({
+        held: `/proc/${process.pid}/fd/${fd}`,
         source,
         place: volumePlace(folder, index),
       })),

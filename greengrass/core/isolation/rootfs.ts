@@ -88,6 +88,21 @@ export function namesOf(path: string, mountinfo = readFileSync('/proc/self/mount
   return [...names];
 }
 
+/** Lines of mountinfo for the mount that holds a path, and for all below it. */
+export function mountsOf(path: string, mountinfo: string): string[] {
+  const lines = mountinfo
+    .split('\n')
+    .flatMap((line) => parseMount(line).map(({ point }) => ({ line, point })));
+  const holder = lines
+    .filter(({ point }) => isWithin(path, point))
+    .reduce<{ line: string; point: string } | undefined>(
+      (best, mount) => (best && best.point.length > mount.point.length ? best : mount),
+      undefined,
+    );
+  const below = lines.filter((mount) => mount !== holder && isWithin(mount.point, path));
+  return [...(holder ? [holder] : []), ...below].map(({ line }) => line);
+}
+
 interface MountLine {
   readonly device: string;
   /** Folder of the file system that is mounted. */
@@ -109,6 +124,10 @@ function parseMount(line: string): MountLine[] {
 export interface HeldVolume extends Mount {
   /** An O_PATH descriptor of the source; whoever asked for it closes it. */
   readonly fd: number;
+  /** The path that the group gave; `source` is what lies behind its links. */
+  readonly path: string;
+  /** Device and inode. */
+  readonly identity: string;
   readonly isFolder: boolean;
 }
 
@@ -152,11 +171,14 @@ export function volumes(
 function hold(mount: Mount): HeldVolume {
   try {
     const fd = openSync(mount.source, O_PATH);
+    const stat = fstatSync(fd, { bigint: true });
     return {
       ...mount,
       fd,
+      path: mount.source,
       source: readlinkSync(`/proc/self/fd/${fd}`),
-      isFolder: fstatSync(fd).isDirectory(),
+      identity: `${stat.dev}:${stat.ino}`,
+      isFolder: stat.isDirectory(),
     };
   } catch (error) {
     throw new Error(

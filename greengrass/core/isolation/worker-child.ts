@@ -1,10 +1,13 @@
 /** A worker's process as we hold it: its log pipes, its end and the reason for it, its stop. Both kinds of isolation. */
+import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import type { Duplex, Readable } from 'node:stream';
 import type { ChildProcess, SpawnOptions } from '../../lib/subprocess.js';
 import type { WorkerCgroup } from './cgroup.js';
 import { holdsConnection, sessionMembers } from './tcp-peer.js';
 import {
   DOOR_DESCRIPTOR,
+  type Given,
   LOG_DESCRIPTORS,
   type WorkerExit,
   type WorkerLogLevel,
@@ -15,12 +18,9 @@ import {
 /** Standard input is an empty pipe: engines change the owner of what they are given, which must not be /dev/null. */
 const STDIO: readonly 'pipe'[] = ['pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe'];
 
-/** With one more for the door; behind it what only the way to the worker needs. */
-export function stdioOf(
-  { hasDoor }: Pick<WorkerSpec, 'hasDoor'>,
-  held: readonly number[] = [],
-): NonNullable<SpawnOptions['stdio']> {
-  return [...STDIO, ...(hasDoor ? ['pipe' as const] : []), ...held];
+/** With one more for the door. */
+export function stdioOf({ hasDoor }: Pick<WorkerSpec, 'hasDoor'>): NonNullable<SpawnOptions['stdio']> {
+  return [...STDIO, ...(hasDoor ? ['pipe' as const] : [])];
 }
 
 /** How much a failed start may say. */
@@ -40,6 +40,7 @@ export interface WorkerChildOptions {
   readonly input?: string;
   /** It waits for a line on its standard input. */
   readonly isGated?: boolean;
+  readonly given?: Given | undefined;
 }
 
 interface RawExit {
@@ -77,6 +78,10 @@ export class WorkerChild implements WorkerProcess {
       }),
     );
     this.exited = this.ended.then((raw) => this.#finish(raw));
+  }
+
+  get given(): Given | undefined {
+    return this.#options.given;
   }
 
   get pid(): number {
@@ -117,7 +122,9 @@ export class WorkerChild implements WorkerProcess {
     if (!this.#isStopping && !this.#hasEnded) {
       this.#isStopping = true;
       signal(this.#pid, 'SIGTERM');
-      const timer = setTimeout(() => this.#kill(), graceMs);
+      // The kernel drops what the first process of a container does not handle, where any other would end.
+      const isDropped = this.#options.kind === 'container' && endsBy(this.#pid, 'SIGTERM');
+      const timer = setTimeout(() => this.#kill(), isDropped ? 0 : graceMs);
       void this.ended.then(() => clearTimeout(timer));
     }
     return this.exited;
@@ -173,6 +180,18 @@ function signalOf(code: number | null): NodeJS.Signals | null {
     159: 'SIGSYS',
   };
   return code === null ? null : (names[code] ?? null);
+}
+
+/** Whether a process leaves a signal to its default action: it does not catch, block or ignore it. */
+function endsBy(pid: number, name: 'SIGTERM'): boolean {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const masks = [...status.matchAll(/^Sig(?:Blk|Ign|Cgt):\t([0-9a-f]+)$/gm)];
+    const bit = 1n << BigInt(constants.signals[name] - 1);
+    return masks.length === 3 && masks.every(([, mask]) => (BigInt(`0x${mask}`) & bit) === 0n);
+  } catch {
+    return false;
+  }
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {

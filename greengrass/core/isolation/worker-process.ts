@@ -76,19 +76,29 @@ export const LOG_DESCRIPTORS: Readonly<Record<WorkerLogLevel, number>> = {
 /** The worker's own way to the core, where it has one; its number is in the environment (`_GG_DOOR_FD`). */
 export const DOOR_DESCRIPTOR = 7;
 
+/** Volumes and devices of a container, which may change while it stands ready. */
+export interface Given {
+  /** Whether a start at this moment would give the same. Rejects where a disk does not answer. */
+  isCurrent(): Promise<boolean>;
+  /** Whether something was mounted or unmounted at a volume or below since; never waits. */
+  mountsChanged(): boolean;
+}
+
 export interface WorkerProcess {
   /** Process id on the host. */
   readonly pid: number;
   readonly logs: Readonly<Record<WorkerLogLevel, Readable>>;
   /** The core's end of the socket pair; undefined where the worker has no door. */
   readonly door: Duplex | undefined;
+  /** What a worker with a gate was given; undefined where nothing of it can change. */
+  readonly given?: Given | undefined;
   /** Lets a worker that was started with a gate go on. */
   release(): void;
   /** Whether one of its own processes holds the client's end of a TCP connection between these ports of 127.0.0.1. */
   holdsConnection(clientPort: number, serverPort: number): boolean;
   /** Resolves once, when the process has ended and nothing of it is left (container, cgroup, mounts, bundle). */
   readonly exited: Promise<WorkerExit>;
-  /** SIGTERM, then SIGKILL of all its processes after `graceMs`. Resolves like `exited`. Idempotent. */
+  /** SIGTERM, then SIGKILL of all its processes after `graceMs`; at once where nothing handles SIGTERM. Resolves like `exited`. Idempotent. */
   stop(graceMs: number): Promise<WorkerExit>;
 }
 

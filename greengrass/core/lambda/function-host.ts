@@ -8,7 +8,7 @@ import type { FunctionLogs } from '../logs/function-logs.js';
 import type { DeployedFunction } from './deployed-function.js';
 import { type Invocation, unhandled } from './invocation.js';
 import { pipeLogs } from './log-lines.js';
-import type { PreparedWorker, PreparedWorkers, Preparing } from './prepared-workers.js';
+import { discard, type PreparedWorker, type PreparedWorkers, type Preparing } from './prepared-workers.js';
 import { decideRestart, NO_FAILURES } from './restart-policy.js';
 import type { WorkBudget } from './work-queue.js';
 import { WorkQueue } from './work-queue.js';
@@ -189,7 +189,7 @@ export class FunctionHost {
   }
 
   async #start(): Promise<void> {
-    const { engine, logger, logs, specOf, onWorker, onProcess, prepared } = this.#context;
+    const { logger, logs, onWorker, onProcess, prepared } = this.#context;
     const { arn } = this.deployed;
     const ready = prepared.take(this.#preparing) ?? prepared.take(this.#spare);
     if (!ready && this.#workers.size > 0) this.#comesInBursts = true;
@@ -198,7 +198,7 @@ export class FunctionHost {
     onWorker(this, worker);
     worker.starting();
     try {
-      const process = ready?.process ?? (await engine.start(await specOf(this.deployed, worker)));
+      const process = (await this.#usable(ready)) ?? (await this.#startProcess(worker));
       pipeLogs(arn, process, logs);
       worker.attach(process);
       onProcess(worker, process);
@@ -216,6 +216,30 @@ export class FunctionHost {
       this.#again(worker, `Failed to start worker: ${(error as Error).message}`);
       throw error;
     }
+  }
+
+  async #startProcess(worker: Worker): Promise<WorkerProcess> {
+    const { engine, specOf } = this.#context;
+    return engine.start(await specOf(this.deployed, worker));
+  }
+
+  /** A prepared process whose volumes and devices are not what they were ends, and a usual start says what is wrong. */
+  async #usable(ready: PreparedWorker | undefined): Promise<WorkerProcess | undefined> {
+    if (!ready?.process.given) return ready?.process;
+    const { process, worker } = ready;
+    let isCurrent = false;
+    try {
+      isCurrent = await ready.process.given.isCurrent();
+    } finally {
+      // Its name is the worker's, who starts again with it.
+      if (!isCurrent) await discard(process);
+    }
+    if (isCurrent) return process;
+    this.#context.logger.info(
+      { functionArn: this.deployed.arn, workerId: worker.id },
+      'Volumes or devices have changed since a worker was prepared; it is not used.',
+    );
+    return undefined;
   }
 
   #newWorker(): Worker {
@@ -239,11 +263,9 @@ export class FunctionHost {
     return worker;
   }
 
-  /** What is mounted is looked at when a worker starts: a disk may be there then that is not there now. */
   get #canBePrepared(): boolean {
-    const { pinned, isolation, mounts, devices } = this.deployed;
-    const isPlain = mounts.length === 0 && devices.length === 0;
-    return !pinned && isolation === 'GreengrassContainer' && isPlain && !this.#stopped;
+    const { pinned, isolation } = this.deployed;
+    return !pinned && isolation === 'GreengrassContainer' && !this.#stopped;
   }
 
   /** The spare one takes no place from other functions. */

@@ -3,6 +3,9 @@
  * runtime where the runtime is ours; it waits for a word of the core before it loads the function. One for each function, two
  * where its messages come close together, and no more than a limit in all: the one that was not needed for the longest time
  * gives way.
+ *
+ * One with volumes or devices holds them as they were. Who takes it looks at them again (`Given.isCurrent`); and one at
+ * which a disk came or went does not wait for that: it is given back soon, so that what was unmounted can be pulled out.
  */
 import type { Logger } from '../../lib/log.js';
 import type { WorkerProcess } from '../isolation/worker-process.js';
@@ -10,6 +13,8 @@ import type { Worker } from './worker.js';
 
 const MEMORY_FOR_EACH = 512 * 2 ** 20;
 const MOST = 8;
+/** How soon one at whose volumes a disk came or went is given back. */
+const LOOK_MS = 2_000;
 
 /** One for each half gigabyte of the device, and no more than eight. */
 export function preparedWorkersFor(memoryBytes: number): number {
@@ -42,6 +47,7 @@ export class PreparedWorkers {
   readonly #wanted = new Set<Preparing>();
   /** Workers that are being given back. */
   readonly #ending = new Map<Preparing, Promise<unknown>>();
+  #look: NodeJS.Timeout | undefined;
   #making: { readonly owner: Preparing; readonly done: Promise<void> } | undefined;
 
   constructor(options: PreparedWorkersOptions) {
@@ -57,6 +63,7 @@ export class PreparedWorkers {
   take(owner: Preparing): PreparedWorker | undefined {
     const prepared = this.#ready.get(owner);
     this.#ready.delete(owner);
+    this.#lookOrRest();
     return prepared;
   }
 
@@ -105,10 +112,12 @@ export class PreparedWorkers {
 
   #keep(owner: Preparing, prepared: PreparedWorker): void {
     this.#ready.set(owner, prepared);
+    this.#lookOrRest();
     // It may end while it waits (killed, out of memory); the next start makes its own.
     void prepared.process.exited.then(() => {
       if (this.#ready.get(owner) !== prepared) return;
       this.#ready.delete(owner);
+      this.#lookOrRest();
       closeLogs(prepared.process);
     });
     for (const [oldest, surplus] of this.#ready) {
@@ -118,14 +127,38 @@ export class PreparedWorkers {
     }
   }
 
+  /** The timer runs while there is something to look at. */
+  #lookOrRest(): void {
+    const isNeeded = [...this.#ready.values()].some(({ process }) => process.given);
+    if (isNeeded) this.#look ??= setInterval(() => this.#replaceOutdated(), LOOK_MS).unref();
+    else {
+      clearInterval(this.#look);
+      this.#look = undefined;
+    }
+  }
+
+  #replaceOutdated(): void {
+    for (const [owner, prepared] of [...this.#ready]) {
+      if (!prepared.process.given?.mountsChanged()) continue;
+      this.take(owner);
+      this.#end(owner, prepared);
+      this.prepareIfRoom(owner);
+    }
+  }
+
   /** The gate has nothing to clean up, so that it gets no time for it; and nobody reads what it may have said. */
   #end(owner: Preparing, { process }: PreparedWorker): void {
-    closeLogs(process);
-    const ended = process.stop(0).finally(() => {
+    const ended = discard(process).finally(() => {
       if (this.#ending.get(owner) === ended) this.#ending.delete(owner);
     });
     this.#ending.set(owner, ended);
   }
+}
+
+/** Ends one that its taker can't use; resolves when nothing of it is left. */
+export async function discard(process: WorkerProcess): Promise<void> {
+  closeLogs(process);
+  await process.stop(0);
 }
 
 function closeLogs({ logs }: WorkerProcess): void {
