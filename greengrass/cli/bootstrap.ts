@@ -23,6 +23,8 @@ export interface BootstrapOptions extends Connection {
   readonly coreName: string;
   /** The greengrass root to fill. */
   readonly root: string;
+  /** Where that root will be on the core device, which config.json names; `root` where it is absent. */
+  readonly rootOnCore?: string;
   /** More members of config.json: of coreThing, and `pidFileDirectory` of the top level. */
   readonly config?: { ggMqttPort?: number; ggDaemonPort?: number; pidFileDirectory?: string };
 }
@@ -87,7 +89,7 @@ export async function bootstrapCore(clients: Clients, options: BootstrapOptions)
   mkdirSync(join(root, 'config'), { recursive: true });
   writeFileSync(
     configFile,
-    `${JSON.stringify(coreConfig(options, root, hash, identity.thingArn), null, 2)}\n`,
+    `${JSON.stringify(coreConfig(options, options.rootOnCore ?? root, hash, identity.thingArn), null, 2)}\n`,
     {
       mode: 0o600,
     },

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { checkJson, z } from '../lib/check.js';
 
-/** What greengrass-cloud wrote when it was ready, as far as it matters here. */
-const readyFile = z.object({
+/** What greengrass-cloud wrote when it was ready, as far as its clients need it. */
+export const readyFile = z.object({
   api: z.string(),
   mqtt: z.object({ host: z.string(), port: z.number() }),
   https: z.object({ host: z.string(), port: z.number() }),
@@ -34,6 +34,8 @@ export class ConnectError extends Error {
   override readonly name = 'ConnectError';
 }
 
+export function readReady(options: ConnectOptions & { readonly readyFile: string }): Ready;
+export function readReady(options: ConnectOptions): Ready | undefined;
 export function readReady(options: ConnectOptions): Ready | undefined {
   if (options.readyFile === undefined) return undefined;
   let text: string;

@@ -43,6 +43,8 @@ export function coreControl(root: string): CoreControl {
       const leave = () => response.destroy();
       signal?.addEventListener('abort', leave, { once: true });
       try {
+        // It may have come before there was an answer: nobody would be told any more.
+        if (signal?.aborted) return;
         for await (const line of linesOf(response)) yield JSON.parse(line);
       } catch (error) {
         if (!signal?.aborted) throw ended(error as Error);

@@ -1,89 +1,33 @@
 /** gg's own verbs: whole errands that take many calls. What they need is loaded when one of them runs. */
 import { resolve } from 'node:path';
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { VERSION } from '../lib/package-root.js';
 import { addAdopt } from './adopt/verbs.js';
-import type { Clients } from './clients.js';
 import { SHELLS } from './completion/shells.js';
-import type { ConnectOptions } from './connect.js';
 import { addDeployment, addPlan } from './deployment-verbs.js';
 import { apiVerbList } from './overview.js';
-import type { ShadowOptions } from './shadow.js';
-import type { SpoolerOptions } from './spooler.js';
-import type { TraceOptions } from './trace.js';
+import { addShadow, addSpooler, addTrace } from './running-core-verbs.js';
+import {
+  type CommonOptions,
+  type ConnectionOptions,
+  common,
+  connect,
+  connection,
+  port,
+  tell,
+  withConnection,
+} from './verb-options.js';
 
-interface CommonOptions extends ConnectOptions {
-  readonly json?: boolean;
-}
-
-interface ConnectionOptions extends CommonOptions {
-  readonly iotHost?: string;
-  readonly mqttPort?: number;
-  readonly ggHost?: string;
-  readonly httpsPort?: number;
-  readonly caFile?: string;
-}
-
-function port(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 65535)
-    throw new InvalidArgumentError('a port is 1 to 65535');
-  return value;
+interface BootstrapFlags extends ConnectionOptions {
+  readonly groupName: string;
+  readonly coreName: string;
+  readonly root: string;
+  readonly rootOnCore?: string;
+  readonly coreMqttPort?: number;
+  readonly coreDaemonPort?: number;
 }
 
 const errands = () => import('./index.js');
-
-async function connect(options: CommonOptions): Promise<Clients> {
-  const [{ whereTo }, { createClients }] = await Promise.all([import('./connect.js'), errands()]);
-  const { endpoint, region, credentials } = whereTo(options, process.env);
-  return createClients({ endpoint, region, ...credentials });
-}
-
-async function connection(options: ConnectionOptions) {
-  const { readReady } = await import('./connect.js');
-  const ready = readReady(options);
-  const host = options.endpoint ? new URL(options.endpoint).hostname : undefined;
-  const caFile = options.caFile ?? ready?.caFile;
-  const iotHost = options.iotHost ?? ready?.mqtt.host ?? host;
-  const ggHost = options.ggHost ?? ready?.https.host ?? iotHost;
-  if (!caFile || !iotHost || !ggHost) {
-    throw new Error(
-      'where the cloud is, is not known: give --ready-file, or --iot-host, --gg-host and --ca-file',
-    );
-  }
-  return {
-    iotHost,
-    ggHost,
-    caFile,
-    mqttPort: options.mqttPort ?? ready?.mqtt.port ?? 8883,
-    httpsPort: options.httpsPort ?? ready?.https.port ?? 8443,
-  };
-}
-
-/** One line for people, or the facts as JSON. */
-function tell(options: CommonOptions, line: string, facts: object): void {
-  process.stdout.write(`${options.json ? JSON.stringify(facts, null, 2) : line}\n`);
-}
-
-function common(command: Command): Command {
-  return command
-    .option('--endpoint <url>', 'API of greengrass-cloud')
-    .option(
-      '--ready-file <file>',
-      'the file that greengrass-cloud wrote when it was ready: endpoint, ports, keys',
-    )
-    .option('--region <region>', 'region of the account')
-    .option('--json', 'print facts as JSON');
-}
-
-function withConnection(command: Command): Command {
-  return common(command)
-    .option('--iot-host <host>', 'MQTT host for the device')
-    .option('--mqtt-port <port>', 'MQTT port', port)
-    .option('--gg-host <host>', 'HTTPS host for the device')
-    .option('--https-port <port>', 'HTTPS port', port)
-    .option('--ca-file <file>', 'CA of the cloud');
-}
 
 function addBootstrap(gg: Command): void {
   withConnection(gg.command('bootstrap'))
@@ -91,16 +35,31 @@ function addBootstrap(gg: Command): void {
     .requiredOption('--group-name <name>')
     .requiredOption('--core-name <name>')
     .requiredOption('--root <dir>', 'the greengrass root to fill')
-    .action(async (options: ConnectionOptions & { groupName: string; coreName: string; root: string }) => {
+    .option('--root-on-core <dir>', 'where that root will be on the core device, if files are copied there')
+    .option(
+      '--core-mqtt-port <port>',
+      "of the core's local MQTT server (ggMqttPort): 8883 if not given",
+      port,
+    )
+    .option(
+      '--core-daemon-port <port>',
+      'where functions reach the core (ggDaemonPort): 8000 if not given',
+      port,
+    )
+    .action(async (options: BootstrapFlags) => {
       const { bootstrapCore } = await errands();
       const made = await bootstrapCore(await connect(options), {
         ...options,
         ...(await connection(options)),
         root: resolve(options.root),
+        config: {
+          ...(options.coreMqttPort === undefined ? {} : { ggMqttPort: options.coreMqttPort }),
+          ...(options.coreDaemonPort === undefined ? {} : { ggDaemonPort: options.coreDaemonPort }),
+        },
       });
       tell(
         options,
-        `Group ${options.groupName} (${made.groupId}), core ${options.coreName}: ${made.configFile}\nNext: greengrassd --root ${resolve(options.root)} start`,
+        `Group ${options.groupName} (${made.groupId}), core ${options.coreName}: ${made.configFile}\nNext, on the core: sudo ${options.rootOnCore ?? resolve(options.root)}/ggc/core/greengrassd start`,
         made,
       );
     });
@@ -169,71 +128,19 @@ function addLambda(gg: Command): void {
     });
 }
 
-function addTrace(gg: Command): void {
-  gg.command('trace')
-    .argument('[filter]', 'topic filter; everything where absent')
-    .description('follow messages through a running core of this machine: who got them, or why nobody did')
-    .option('--root <dir>', 'the greengrass root of the core (default: /greengrass)')
-    .option('--source <text>', 'only messages whose source contains this')
-    .option('--unrouted', 'only messages that did not reach every target')
-    .option('--counters', 'how many messages found no target, by source and topic, since the last deployment')
-    .option('--count <number>', 'end after so many messages', (text) => Number(text))
-    .option('--json', 'one JSON text on a line for each message')
-    .action(async (filter: string | undefined, options: TraceOptions) => {
-      const { trace } = await import('./trace.js');
-      const ended = new AbortController();
-      process.once('SIGINT', () => ended.abort());
-      await trace(
-        { ...options, ...(filter === undefined ? {} : { filter }) },
-        (text) => process.stdout.write(text),
-        ended.signal,
-      );
-    });
-}
-
-function addSpooler(gg: Command): void {
-  gg.command('spooler')
+function addEnvironment(gg: Command): void {
+  gg.command('env')
     .description(
-      'what waits for the cloud in a running core of this machine, what was lost, and the connection',
+      'print what the AWS CLI and SDKs need to reach the cloud: eval "$(gg env --ready-file FILE)"',
     )
-    .option('--root <dir>', 'the greengrass root of the core (default: /greengrass)')
-    .option('--json', 'print facts as JSON')
-    .action(async (options: SpoolerOptions) =>
-      (await import('./spooler.js')).showSpooler(options, (text) => process.stdout.write(text)),
-    );
-}
-
-function addShadow(gg: Command): void {
-  const shadow = gg.command('shadow').description('shadows of a running core of this machine');
-  const write = (text: string) => process.stdout.write(text);
-  const verb = (usage: string, description: string) =>
-    shadow
-      .command(usage)
-      .description(description)
-      .option('--name <shadow>', "a named shadow; without it the thing's own")
-      .option('--root <dir>', 'the greengrass root of the core (default: /greengrass)')
-      .option('--json', 'print facts as JSON');
-  verb('list', 'the shadows, and how their sync with the cloud stands').action(
-    async (options: ShadowOptions) => (await import('./shadow.js')).listShadows(options, write),
-  );
-  verb('get <thing>', 'print the local shadow').action(async (thing: string, options: ShadowOptions) =>
-    (await import('./shadow.js')).getShadow(thing, options, write),
-  );
-  verb(
-    'update <thing> <document>',
-    'update the local shadow, e.g. \'{"state":{"desired":{"on":true}}}\'',
-  ).action(async (thing: string, document: string, options: ShadowOptions) =>
-    (await import('./shadow.js')).updateShadow(thing, document, options, write),
-  );
-  verb('delete <thing>', 'delete the local shadow').action(async (thing: string, options: ShadowOptions) =>
-    (await import('./shadow.js')).deleteShadow(thing, options, write),
-  );
-  verb(
-    'diff <thing>',
-    'what differs between the local shadow and that of the cloud; ends with 1 where anything does',
-  ).action(async (thing: string, options: ShadowOptions) => {
-    if (!(await (await import('./shadow.js')).diffShadow(thing, options, write))) process.exitCode = 1;
-  });
+    .requiredOption('--ready-file <file>', 'the file that greengrass-cloud wrote when it was ready')
+    .action(async (options: { readyFile: string }) => {
+      const [{ readReady }, { environmentLines }] = await Promise.all([
+        import('./connect.js'),
+        import('./environment.js'),
+      ]);
+      process.stdout.write(environmentLines(readReady(options)));
+    });
 }
 
 function addCompletion(gg: Command): void {
@@ -262,6 +169,7 @@ export function ownVerbs(): Command {
     addDevice,
     addDeploy,
     addLambda,
+    addEnvironment,
     addTrace,
     addSpooler,
     addShadow,

@@ -2,7 +2,7 @@
  * A function's folder → the zip that is uploaded: its files, and the Core SDK that it imports, as V1 users bundle it.
  * The same folder gives the same bytes, so that an unchanged function is not deployed again.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, realpathSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { ZipFile } from 'yazl';
@@ -14,11 +14,32 @@ const LEFT_OUT = new Set(['README.md', 'lambda.json', '__pycache__', '.git']);
 
 export type BundledSdk = 'python' | 'nodejs' | 'none';
 
-/** All files of a folder as they are, for code that was a zip before. */
-export function packFolder(folder: string): Promise<Buffer> {
+/** All files of a folder as they are, for code that was a zip before. Links become what they lead to, within the folder. */
+export async function packFolder(folder: string): Promise<Buffer> {
   const files = new Map<string, string>();
   collect(folder, '', files, new Set());
+  collectLinks(folder, files);
   return zipOf(files);
+}
+
+/** Throws where a link leads nowhere, out of the folder or to a folder that it lies in. */
+function collectLinks(folder: string, files: Map<string, string>): void {
+  const top = realpathSync(folder);
+  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
+    if (!entry.isSymbolicLink()) continue;
+    const link = join(entry.parentPath, entry.name);
+    const target = existsSync(link) ? realpathSync(link) : undefined;
+    const isWithin =
+      target?.startsWith(`${top}/`) && !`${realpathSync(entry.parentPath)}/`.startsWith(`${target}/`);
+    if (target === undefined || !isWithin) {
+      throw new Error(
+        `${link} is a link to ${readlinkSync(link)}: a function's code may only hold links to files within ${folder}`,
+      );
+    }
+    const name = relative(folder, link);
+    if (statSync(target).isDirectory()) collect(target, name, files, new Set());
+    else files.set(name, target);
+  }
 }
 
 export async function packLambda(folder: string, sdk: BundledSdk): Promise<Buffer> {
@@ -70,10 +91,4 @@ function collectPackage(name: string, from: string, files: Map<string, string>):
     dependencies?: Record<string, string>;
   };
   for (const dependency of Object.keys(dependencies)) collectPackage(dependency, manifest, files);
-}
-
-/** For messages: the folder as a user would write it. */
-export function shortPath(folder: string): string {
-  const path = relative(process.cwd(), folder);
-  return path.startsWith('..') ? folder : path || '.';
 }

@@ -20,6 +20,7 @@ const status = z.object({
   expired: count,
   unstored: count,
   unsent: count,
+  lost: count,
   connection: z.object({
     state: z.string(),
     host: z.string(),
@@ -38,6 +39,7 @@ const LOSSES = {
   expired: 'waited longer than their subscription allows (Ttl)',
   unstored: 'not accepted: they could not be stored',
   unsent: 'not kept (Qos 0) while the cloud was away or too slow',
+  lost: 'were in a damaged file, or could not be stored before a stop',
 } as const;
 
 /** Throws CoreControlError. */

@@ -48,12 +48,12 @@ describeAsRoot('a V1 core', () => {
     );
     before = contentOf(v1.root);
     cloud = await startCloud(join(folder, 'cloud'), {}, ['--account-id', ACCOUNT, '--region', REGION]);
-  }, 60_000);
+  });
   afterAll(async () => {
     await greengrassd(v1.root, 'stop').catch(() => undefined);
     await cloud?.stop();
     rmSync(folder, { recursive: true, force: true });
-  }, 60_000);
+  });
 
   const device = async (): Promise<Device> => {
     const credentials = {
@@ -80,7 +80,7 @@ describeAsRoot('a V1 core', () => {
     const clients = createClients({ endpoint: cloud.info.api, ...cloud.info });
     expect((await clients.greengrass.send(new ListGroupsCommand({}))).Groups).toEqual([]);
     clients.destroy();
-  }, 60_000);
+  });
 
   it('is adopted: same names and ARNs, same certificates, the group runs and devices come back', async () => {
     const { code, out, err } = await adopt('--apply');
@@ -116,7 +116,7 @@ describeAsRoot('a V1 core', () => {
       code: 1,
       err: expect.stringMatching(/stop it first/),
     });
-  }, 60_000);
+  });
 
   it('is put back as it was', async () => {
     await greengrassd(v1.root, 'stop');
@@ -130,7 +130,7 @@ describeAsRoot('a V1 core', () => {
       code: 1,
       err: expect.stringMatching(/there is no backup/),
     });
-  }, 60_000);
+  });
 
   it('of another account than the cloud is refused, with how to start the cloud, and nothing on it changes', async () => {
     const other = await startCloud(join(folder, 'other'), {}, ['--region', REGION]);
@@ -142,7 +142,7 @@ describeAsRoot('a V1 core', () => {
     } finally {
       await other.stop();
     }
-  }, 60_000);
+  });
 
   it('whose disk lacks something is told what and where', async () => {
     const file = join(v1.root, 'ggc/deployment/group/group.json');

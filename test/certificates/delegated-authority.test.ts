@@ -188,7 +188,7 @@ it('renews the server certificate for months without the cloud, and is renewed w
   await certificate.ensure('g', ['localhost']);
   expect(chain()[1].fingerprint256).not.toBe(old);
   expect(await verify(ca?.certificatePem ?? '')).toMatch(/: OK/);
-}, 60_000);
+});
 
 it('signs nothing that outlives it, and says that the cloud is needed once it has ended', async () => {
   await certificate.ensure('g', ['localhost']);

@@ -36,7 +36,7 @@ beforeAll(async () => {
     subscriptions: [[thing('steady'), 'news', thing('listener')]],
   });
   await succeeds(version);
-}, 90_000);
+});
 afterAll(() => system?.close(), 60_000);
 
 /** A message from one device to the other, over the connections that they have. */
@@ -79,7 +79,7 @@ describe('the group CA', () => {
     await succeeds(version);
     expect(serverCertificate().fingerprint256).toBe(once);
     for (const device of [steady, listener]) await device.close();
-  }, 90_000);
+  });
 });
 
 describe('a device', () => {
@@ -110,7 +110,7 @@ describe('a device', () => {
     await succeeds(version);
     await expect(Device.connectToCore(credentialsOf('other'), discovery)).rejects.toThrow();
     for (const device of [steady, listener]) await device.close();
-  }, 90_000);
+  });
 
   it('whose certificate has expired is refused, and the log says so', async () => {
     const bench = await BrokerBench.start();
@@ -159,4 +159,4 @@ it("the operator's own key of a curve serves the local MQTT server", async () =>
   await succeeds(version);
   expect(serverCertificate().publicKey.equals(publicKey)).toBe(true);
   await (await waitFor(() => system.device('steady'))).close();
-}, 90_000);
+});

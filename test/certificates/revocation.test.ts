@@ -50,7 +50,7 @@ beforeAll(async () => {
   });
   const { DeploymentStatus, ErrorMessage } = await deploy(system, version);
   expect([DeploymentStatus, ErrorMessage]).toEqual(['Success', undefined]);
-}, 90_000);
+});
 afterAll(() => system?.close(), 60_000);
 
 describe('a device of a running core', () => {
@@ -113,7 +113,7 @@ describe('a device of a running core', () => {
     const again = await open();
     expect(again.isPresent).toBe(false);
     for (const { client } of [first, second, again]) client.end(true);
-  }, 60_000);
+  });
 
   it('is cut off at once when its certificate is detached from its thing', async () => {
     const thief = await system.device('thief');
@@ -121,7 +121,7 @@ describe('a device of a running core', () => {
     await waitFor(() => !thief.client.connected, { what: 'the device is cut off' });
     await system.clients.iot.send(new AttachThingPrincipalCommand(principal('thief')));
     await waitFor(async () => !(await isRefused('thief')), { what: 'the device is let in again' });
-  }, 60_000);
+  });
 });
 
 it('while the cloud is away known devices go on, the list outlives a restart, and the core asks when it is back', async () => {

@@ -91,7 +91,7 @@ describeAsRoot('work of a function', () => {
     open();
     await waitFor(() => notes().includes('new ends 2'));
     expect(notes()).toEqual(['v1 begins 1', 'new begins 1', 'new ends 1', 'new begins 2', 'new ends 2']);
-  }, 60_000);
+  });
 
   it('goes back to the old one with a rollback, which runs as it ran before', async () => {
     const old = version(1, { pinned: false });

@@ -21,7 +21,7 @@ describeAsRoot('gg', () => {
     await greengrassd(system.root, 'start');
     const files = { 'main.py': 'def handler(event, context):\n    pass\n' };
     arn = await publishFunction(system, { name: 'quiet', handler: 'main.handler', files });
-  }, 60_000);
+  });
   afterAll(() => system?.close(), 60_000);
 
   it('plans, deploys and explains', async () => {
@@ -45,7 +45,7 @@ describeAsRoot('gg', () => {
       changes: [{ effect: 'restarts', what: 'function', name: arn, why: 'Environment.Variables.RATE' }],
       kept: { devices: 1 },
     });
-  }, 90_000);
+  });
 
   it('explains why a deployment failed, in which stage, and what to do', async () => {
     const broken = await publishFunction(system, {
@@ -64,7 +64,7 @@ describeAsRoot('gg', () => {
     expect(code).toBe(0);
     expect(out).toMatch(/failed in stage health\n/);
     expect(out).toMatch(/WorkerUnhealthy: .*\n.*broken.*\nWhat to do: .*log/);
-  }, 90_000);
+  });
 
   it('says where to look when there is no such deployment', async () => {
     expect(await gg('deployment', 'explain', 'nothing')).toMatchObject({

@@ -69,5 +69,5 @@ describeAsRoot('a core', () => {
     expect(since()).toContain('ForceResetDeployment');
     expect(core.workerTraces().cgroups).toBe(0);
     expect([core.files('code'), core.files('lambda')]).toEqual([[], []]);
-  }, 90_000);
+  });
 });

@@ -44,7 +44,7 @@ describeAsRoot('a core on a small disk', () => {
     await core?.greengrassd('stop').catch(() => undefined);
     await run('umount', [disk]);
     await core?.close();
-  }, 60_000);
+  });
 
   const goesOn = async () => {
     expect(await core.versions()).toEqual([runs, runs]);
@@ -64,7 +64,7 @@ describeAsRoot('a core on a small disk', () => {
     await goesOn();
     expect(core.files('artifacts')).toEqual([]);
     free();
-  }, 90_000);
+  });
 
   it.each([
     ['artifact-fetched', 'NotEnoughDiskSpace'],
@@ -93,5 +93,5 @@ describeAsRoot('a core on a small disk', () => {
     expect(await core.end(await core.create(groupVersionId))).toMatchObject({ DeploymentStatus: 'Success' });
     expect(await core.versions()).toEqual([version, version]);
     expect([core.files('artifacts'), core.files('code').length]).toEqual([[], 2]);
-  }, 90_000);
+  });
 });

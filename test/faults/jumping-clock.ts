@@ -1,8 +1,13 @@
-/** Loaded into a core by `--import`: its wall clock is off by the milliseconds that the file in JUMPING_CLOCK holds. */
+/**
+ * Loaded into a core by `--import`: its wall clock is off by the milliseconds that the file in JUMPING_CLOCK holds. With
+ * MINUTE_MS, what it does once a minute comes every so many milliseconds.
+ */
 import { readFileSync } from 'node:fs';
 
 const file = process.env.JUMPING_CLOCK;
+const minuteMs = Number(process.env.MINUTE_MS ?? 60_000);
 const RealDate = Date;
+const realSetInterval = setInterval;
 let offset = 0;
 
 function look(): void {
@@ -27,4 +32,6 @@ if (file !== undefined) {
   look();
   setInterval(look, 20).unref();
   globalThis.Date = JumpingDate as DateConstructor;
+  globalThis.setInterval = ((callback: () => void, ms?: number, ...parts: []) =>
+    realSetInterval(callback, ms === 60_000 ? minuteMs : ms, ...parts)) as typeof setInterval;
 }

@@ -199,7 +199,7 @@ describeAsRoot('a core with a deployed group', () => {
     expect(answer.born).not.toBe(born);
     await client.endAsync(true);
     expect(await greengrassd(system.root, 'stop')).toMatch(/Stopped greengrass daemon, exiting with success/);
-  }, 90_000);
+  });
 });
 
 function findFile(folder: string, matches: (bytes: Buffer) => boolean): string {

@@ -31,7 +31,7 @@ describeOn443(`a device on aws-iot-device-sdk-v2 (port ${PORT})`, () => {
       ],
     });
     expect(await deploy(system, version)).toMatchObject({ DeploymentStatus: 'Success' });
-  }, 90_000);
+  });
   afterAll(() => system?.close());
 
   it('finds its core and talks through it', async () => {

@@ -51,7 +51,7 @@ describeAsRoot('machine learning models of a group', () => {
       plain: await publishFunction(system, { name: 'plain', ...source }),
       other: await publishFunction(system, { name: 'other', ...source }),
     };
-  }, 90_000);
+  });
   afterAll(() => system?.close());
 
   function putObject(address: string, content: Buffer): void {
@@ -153,7 +153,7 @@ describeAsRoot('machine learning models of a group', () => {
     expect(await read('other', join('..', '..', place ?? '', 'v/weights'))).toEqual({
       error: 'PermissionError',
     });
-  }, 90_000);
+  });
 
   it('follow their source at the next deployment; the old version goes', async () => {
     const before = modelsOnDisk();
@@ -166,7 +166,7 @@ describeAsRoot('machine learning models of a group', () => {
     expect(modelsOnDisk()).toHaveLength(1);
     expect(modelsOnDisk()).not.toEqual(before);
     expect(readdirSync(deployment('mlmodel_artifacts'))).toEqual([]);
-  }, 90_000);
+  });
 
   it('are not fetched again where nothing changed, nor is the function touched', async () => {
     const [place] = modelsOnDisk();
@@ -176,7 +176,7 @@ describeAsRoot('machine learning models of a group', () => {
     });
     expect(modelsOnDisk()).toEqual([place]);
     expect(statSync(deployment(place ?? '')).ino).toBe(inode);
-  }, 60_000);
+  });
 
   const hostile: Array<[string, string, Buffer, RegExp]> = [
     [
@@ -236,7 +236,7 @@ describeAsRoot('machine learning models of a group', () => {
     expect(await read('inside', 'models/onnx/net.onnx')).toBe('onnx');
     expect(await ask('inside', { do: 'write', path: 'models/labels/labels.txt', text: 'dog' })).toBe('dog');
     expect(await ask('inside', { do: 'write', path: 'models/labels/more.txt', text: 'x' })).toBe('x');
-  }, 90_000);
+  });
 
   it('with an owner serve functions without a container too, and no function that is not theirs', async () => {
     const owned = { OwnerSetting: { GroupOwner: String(OWNER), GroupPermission: 'ro' as const } };
@@ -257,7 +257,7 @@ describeAsRoot('machine learning models of a group', () => {
     expect(await read('other', join('..', '..', place ?? '', 'weights'))).toEqual({
       error: 'PermissionError',
     });
-  }, 90_000);
+  });
 
   it.each<[string, Resource[], Access, RegExp]>([
     [

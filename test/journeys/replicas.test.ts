@@ -57,7 +57,7 @@ describeWithPostgres('two replicas', () => {
     b = await replica('b');
     atA = createClients({ endpoint: a.info.api, ...a.info });
     atB = createClients({ endpoint: b.info.api, ...b.info });
-  }, 60_000);
+  });
   afterEach(async () => {
     await Promise.all(open.splice(0).map((client) => client.endAsync(true)));
   });

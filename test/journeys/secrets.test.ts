@@ -54,7 +54,7 @@ describeAsRoot('secrets of a group', () => {
       trusted: await publishFunction(system, { name: 'trusted', ...source }),
       other: await publishFunction(system, { name: 'other', ...source }),
     };
-  }, 90_000);
+  });
   afterAll(async () => {
     secrets?.destroy();
     await system?.close();
@@ -201,5 +201,5 @@ describeAsRoot('a secret that is not there', () => {
     } finally {
       await system.close();
     }
-  }, 60_000);
+  });
 });

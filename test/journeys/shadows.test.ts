@@ -47,7 +47,7 @@ describeAsRoot('shadows of a deployed group', () => {
   afterAll(async () => {
     data.destroy();
     await system.close();
-  }, 60_000);
+  });
 
   it('are kept in step with the cloud', async () => {
     await update({ reported: { on: true } });
@@ -66,7 +66,7 @@ describeAsRoot('shadows of a deployed group', () => {
     await inStep();
     expect(await cloudState()).toMatchObject({ desired: { mode: 'eco' }, reported: { on: true, n: 1 } });
     expect(JSON.stringify(await cloudState())).not.toContain('"on":false');
-  }, 60_000);
+  });
 
   it('go one way where an attribute of the thing says so', async () => {
     const attributes = { 'greengrass:shadowDirection': 'toCloud' };
@@ -81,5 +81,5 @@ describeAsRoot('shadows of a deployed group', () => {
     expect(local).toContain('"n": 2');
     expect(local).not.toContain('only');
     expect((await gg('list')).out).toMatch(/^test-core +in step, toCloud$/m);
-  }, 60_000);
+  });
 });

@@ -38,7 +38,7 @@ describe('subscriptions that say more than V1', () => {
       { Id: 'plain', Source: thing('sender'), Subject: 'plain', Target: thing('receiver') },
       { Id: 'late', Source: thing('sender'), Subject: 'late', Target: thing('receiver') },
     ];
-  }, 60_000);
+  });
   afterAll(async () => {
     plain?.destroy();
     await system?.close();
@@ -137,7 +137,7 @@ describe('subscriptions that say more than V1', () => {
     // The highest priority first, then in order.
     expect(again.got).toEqual(['late', 'sure', 'last']);
     await again.client.endAsync(true);
-  }, 90_000);
+  });
 
   /** A device with a kept session. */
   async function connect(clientId: string) {

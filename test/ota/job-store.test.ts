@@ -38,6 +38,25 @@ describeDatabases('the store', (opened) => {
     expect(await store.jobExecutions.find('b', 'early')).toBeUndefined();
   });
 
+  it('knows whose time is over, the longest overdue first', async () => {
+    await store.jobs.create(job('j'), ['a', 'b', 'c', 'd', 'e']);
+    const execution = (thingName: string, second: number): JobExecution => ({
+      ...{ thingName, jobId: 'j', status: 'IN_PROGRESS', statusDetails: {}, version: 2 },
+      ...{ queuedAt: at(0), startedAt: at(1), updatedAt: at(1), timesOutAt: at(second) },
+    });
+    for (const [name, second] of Object.entries({ a: 9, b: 8, c: 10 })) {
+      await store.jobExecutions.put(execution(name, second));
+    }
+    const { timesOutAt: _none, ...unlimited } = execution('d', 0);
+    await store.jobExecutions.put(unlimited);
+    await store.jobExecutions.put({ ...execution('e', 1), status: 'FAILED' });
+    const overdue = async (limit: number) =>
+      (await store.jobExecutions.overdue(at(9), limit)).map(({ thingName }) => thingName);
+    expect(await overdue(9)).toEqual(['b', 'a']);
+    expect(await overdue(1)).toEqual(['b']);
+    expect(await store.jobExecutions.find('e', 'j')).not.toHaveProperty('timesOutAt');
+  });
+
   it('ends a job once, and forgets it with its executions', async () => {
     await store.jobs.create(job('j'), ['a']);
     const end = { at: at(9), comment: 'c', reasonCode: 'R' };

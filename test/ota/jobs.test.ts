@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { MqttClient } from 'mqtt';
 import { CloudJobs } from '../../greengrass/cloud/iot/jobs/cloud-jobs.js';
+import { JobTimer } from '../../greengrass/cloud/iot/jobs/job-timer.js';
+import { silentLogger } from '../../greengrass/lib/log.js';
 import { run } from '../../greengrass/lib/subprocess.js';
 import { ALLOW_ALL, type CloudParts, type Identity, startCloudParts } from '../support/cloud-parts.js';
 import { waitFor } from '../support/wait-for.js';
@@ -232,6 +234,68 @@ describe('jobs of a thing', () => {
     expect(await busy.ask(`${jobId}/update`, { status: 'SUCCEEDED' })).toMatchObject({
       ...{ code: 'InvalidStateTransition', executionState: { status: 'CANCELED' } },
     });
+  });
+
+  it('that are not through in the time that the thing has set are timed out', async () => {
+    const it = await thing('slow');
+    const [jobId, next] = [await job('slow'), await job('slow')];
+    const before = Date.now();
+    await it.ask('start-next', { stepTimeoutInMinutes: 2 });
+    const timesOutAt = async () => (await cloud.store.jobExecutions.find('slow', jobId))?.timesOutAt;
+    expect(Date.parse((await timesOutAt()) ?? '') - before).toBeGreaterThanOrEqual(120_000);
+    await it.ask(`${jobId}/update`, { status: 'IN_PROGRESS', stepTimeoutInMinutes: -1 });
+    expect(await timesOutAt()).toBeUndefined();
+    await it.ask(`${jobId}/update`, { status: 'IN_PROGRESS', stepTimeoutInMinutes: 1 });
+    await it.ask(`${jobId}/update`, { status: 'IN_PROGRESS', statusDetails: { step: 'two' } });
+    await cloud.jobs.endOverdue();
+    const running = await cloud.store.jobExecutions.find('slow', jobId);
+    expect(running).toMatchObject({ status: 'IN_PROGRESS', timesOutAt: expect.any(String), version: 5 });
+    if (!running) throw new Error('no execution');
+    await cloud.store.jobExecutions.put({ ...running, timesOutAt: new Date(Date.now() - 1).toISOString() });
+    it.seen.length = 0;
+    const timer = new JobTimer(cloud.jobs, silentLogger(), 5);
+    await timer.start();
+    await waitFor(() => noticesOf(it).length >= 2);
+    await timer.stop();
+    expect(noticesOf(it).map(({ topic, body }) => [topic, body])).toMatchObject([
+      ['notify', { jobs: { QUEUED: [{ jobId: next }] } }],
+      ['notify-next', { execution: { jobId: next } }],
+    ]);
+    expect(await it.ask(`${jobId}/update`, { status: 'SUCCEEDED' })).toMatchObject({
+      ...{ code: 'InvalidStateTransition', executionState: { status: 'TIMED_OUT', versionNumber: 6 } },
+    });
+    expect((await cloud.store.jobs.find(jobId))?.status).toBe('COMPLETED');
+    expect((await cloud.store.jobExecutions.find('slow', jobId))?.timesOutAt).toBeUndefined();
+  });
+
+  it('whose time is over are timed out for who asks, also before anybody has looked', async () => {
+    const it = await thing('late');
+    const jobId = await job('late');
+    await it.ask('start-next', { stepTimeoutInMinutes: 1 });
+    const running = await cloud.store.jobExecutions.find('late', jobId);
+    if (!running) throw new Error('no execution');
+    await cloud.store.jobExecutions.put({ ...running, timesOutAt: new Date(Date.now() - 1).toISOString() });
+    expect(await it.ask('start-next')).not.toHaveProperty('execution');
+    expect((await cloud.store.jobs.find(jobId))?.status).toBe('COMPLETED');
+  });
+
+  it.each([0, -2, 10_081, 1.5, '1'])('take no %s minutes', async (stepTimeoutInMinutes) => {
+    const name = `minutes-${++count}`;
+    const it = await thing(name);
+    await job(name);
+    expect(await it.ask('start-next', { stepTimeoutInMinutes })).toMatchObject({ code: 'InvalidRequest' });
+  });
+
+  it('that is no more are removed, and what others have to do is not', async () => {
+    const it = await thing('gone');
+    const [shared, own] = [await job('gone', 'stays'), await job('gone')];
+    await it.ask('start-next');
+    await cloud.jobs.removeThing('gone');
+    expect(await cloud.store.jobExecutions.counts(shared)).toEqual({ REMOVED: 1, QUEUED: 1 });
+    expect(await cloud.store.jobExecutions.counts(own)).toEqual({ REMOVED: 1 });
+    expect((await cloud.store.jobs.find(shared))?.status).toBe('IN_PROGRESS');
+    expect((await cloud.store.jobs.find(own))?.status).toBe('COMPLETED');
+    expect(await it.ask('get')).toMatchObject({ inProgressJobs: [], queuedJobs: [] });
   });
 
   it('are brought to one end by two who report at the same time', async () => {

@@ -6,7 +6,9 @@ import {
   mkdtempSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,6 +16,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CreateSoftwareUpdateJobCommand, type UpdateTargetsArchitecture } from '@aws-sdk/client-greengrass';
 import { DescribeJobExecutionCommand, IoTClient, type JobExecution } from '@aws-sdk/client-iot';
+import { PidFile } from '../../greengrass/core/pid-file.js';
+import { readRootConfig } from '../../greengrass/core/root-config.js';
 import { isLinkProtected } from '../../greengrass/dev/programs.js';
 import { PACKAGE_ROOT } from '../../greengrass/lib/package-root.js';
 import { type ChildProcess, run, start, waitForExit } from '../../greengrass/lib/subprocess.js';
@@ -27,6 +31,7 @@ const ARCHITECTURE = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
 /** A whole package to update to first: `npm run package -- DIR --version 1.0.1`; the others are small by links. */
 const WHOLE = process.env.OTA_WHOLE;
 const WHOLE_VERSION = '1.0.1';
+const FIRST_VERSION = '1.0.0';
 const ENDED = ['SUCCEEDED', 'FAILED', 'REJECTED', 'CANCELED'];
 
 /** Runs a program that has to succeed; answers what it printed. */
@@ -39,6 +44,8 @@ async function must(program: string, ...args: string[]): Promise<string> {
 export class OtaLab {
   #agent: ChildProcess | undefined;
   #lastVersion = 0;
+  /** The tarball that all others are made of. */
+  #first = '';
   /** Where the agent may be held and killed. */
   readonly steps: string;
 
@@ -60,8 +67,8 @@ export class OtaLab {
     const { api: endpoint, accessKeyId, secretAccessKey } = system.cloud.info;
     const credentials = { accessKeyId, secretAccessKey };
     const lab = new OtaLab(system, new IoTClient({ endpoint, region: 'us-east-1', credentials }), key);
-    const file = await lab.build('1.0.0');
-    await must('tar', '-xzf', file, '-C', system.folder);
+    lab.#first = await lab.#buildFirst();
+    await must('tar', '-xzf', lab.#first, '-C', system.folder);
     return lab;
   }
 
@@ -94,23 +101,39 @@ export class OtaLab {
     return readFileSync(join(this.root, 'ota/ggc_ota.txt'), 'utf8');
   }
 
-  /** Builds a package with what is large linked to where it lies here; answers the tarball. */
-  async build(version: string, edit?: (home: string) => void): Promise<string> {
+  /** Builds the first package, with what is large linked to where it lies here; answers the tarball. */
+  async #buildFirst(): Promise<string> {
     const script = join(PACKAGE_ROOT, 'greengrass/dev/package.mjs');
-    const options = ['--dist', BUILD, '--linked', '--version', version];
-    const file = (
-      await must(process.execPath, script, join(this.system.folder, 'packages'), ...options)
-    ).trim();
-    if (!edit) return file;
+    const options = ['--dist', BUILD, '--linked', '--version', FIRST_VERSION];
+    const file = await must(process.execPath, script, join(this.system.folder, 'packages'), ...options);
+    return file.trim();
+  }
+
+  /** A package as the first one, of another version; answers the tarball. */
+  async build(version: string, edit?: (home: string) => void): Promise<string> {
     const folder = mkdtempSync(join(tmpdir(), 'greengrass-edit-'));
     try {
-      await must('tar', '-xzf', file, '-C', folder);
-      edit(join(folder, 'greengrass/ggc/packages', version));
+      await must('tar', '-xzf', this.#first, '-C', folder);
+      const packages = join(folder, 'greengrass/ggc/packages');
+      const home = join(packages, version);
+      renameSync(join(packages, FIRST_VERSION), home);
+      const description = join(home, 'package.json');
+      const known = JSON.parse(readFileSync(description, 'utf8')) as object;
+      writeFileSync(description, JSON.stringify({ ...known, version }));
+      for (const [link, target] of [
+        ['ggc/core', `packages/${version}`],
+        ['ota/ota_agent', `../ggc/packages/${version}`],
+      ] as const) {
+        rmSync(join(folder, 'greengrass', link));
+        symlinkSync(target, join(folder, 'greengrass', link));
+      }
+      edit?.(home);
+      const file = this.#first.replace(`-${FIRST_VERSION}.`, `-${version}.`);
       await must('tar', '-czf', file, '-C', folder, 'greengrass');
+      return file;
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }
-    return file;
   }
 
   /** Puts the next version into the cloud, as an operator does; answers it. */
@@ -189,8 +212,9 @@ export class OtaLab {
       process.kill(-agent.pid, 'SIGKILL');
       await waitForExit(agent);
     }
-    const pid = Number((await this.greengrassd('status')).stdout.match(/PID: (\d+)/)?.[1] ?? 0);
-    if (pid > 0) process.kill(pid, 'SIGKILL');
+    const { pidFileDirectory } = readRootConfig(this.root).config;
+    const pid = new PidFile(pidFileDirectory, this.root).running();
+    if (pid !== undefined) process.kill(pid, 'SIGKILL');
   }
 
   /** What the device's init system does after it. */

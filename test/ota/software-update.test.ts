@@ -1,5 +1,5 @@
 /** An update of the core software: real packages, real processes, a greengrassd that starts or does not. */
-import { createHash, generateKeyPairSync, sign } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import {
   chmodSync,
   existsSync,
@@ -32,9 +32,9 @@ const calls = () => {
 };
 
 /** A greengrassd that notes how it was called; `starts` is its exit code for start, `says` what it prints. */
-function greengrassd(version: string, starts: number, says = ''): string {
+function greengrassd(version: string, starts: number, says = '', first = ''): string {
   const note = `[ "$verb" = status ] && exit 0\necho "${version} $verb" >> ${root}/calls`;
-  return `#!/bin/sh\nfor verb; do :; done\n${note}\nprintf '${says}'\n[ "$verb" = start ] && exit ${starts}\nexit 0\n`;
+  return `#!/bin/sh\nfor verb; do :; done\n${note}\nprintf '${says}'\n${first}\n[ "$verb" = start ] && exit ${starts}\nexit 0\n`;
 }
 
 function writeProgram(file: string, text: string): void {
@@ -43,11 +43,11 @@ function writeProgram(file: string, text: string): void {
   chmodSync(file, 0o755);
 }
 
-async function packageOf(version: string, starts: number, key = keys.privateKey, says = '') {
+async function packageOf(version: string, starts: number, key = keys.privateKey, says = '', first = '') {
   const tree = join(folder, `tree-${version}`);
   writeProgram(
     join(tree, 'greengrass/ggc/packages', version, 'greengrassd'),
-    greengrassd(version, starts, says),
+    greengrassd(version, starts, says, first),
   );
   const file = join(folder, `${version}.tar.gz`);
   expect((await run('tar', ['-czf', file, '-C', tree, 'greengrass'])).code).toBe(0);
@@ -94,6 +94,38 @@ describeAsRoot('core software', () => {
     expect(new SoftwarePackages(root).current).toBe('1.0.0');
     expect(new UpdateRecord(root).trial).toBeUndefined();
     expect(readdirSync(join(root, 'ggc/packages'))).toEqual(['1.0.0']);
+  });
+
+  it('goes back where the command of the new version hangs', async () => {
+    const software = await packageOf('1.0.1', 0, keys.privateKey, '', 'exec sleep 100');
+    const options = { root, publicKeyPem, managedRespawn: false, healthWindowMs: 0, logger: silentLogger() };
+    const end = await new SoftwareUpdate({ ...options, commandTimeoutMs: 500 }).update(software);
+    expect(end).toMatchObject({
+      ...{ status: 'FAILED', runs: '1.0.0' },
+      reason: expect.stringMatching(/^version 1\.0\.1 did not start: /),
+    });
+    expect(calls()).toEqual(['1.0.0 stop', '1.0.1 start', '1.0.0 stop', '1.0.0 start']);
+    expect(new SoftwarePackages(root).current).toBe('1.0.0');
+  });
+
+  it('is not touched where the disk is full before the package is unpacked', async () => {
+    const file = join(folder, 'tree-1.0.1/greengrass/ggc/packages/1.0.1/large');
+    mkdirSync(join(file, '..'), { recursive: true });
+    writeFileSync(file, randomBytes(2_000_000));
+    const software = await packageOf('1.0.1', 0);
+    const packages = join(root, 'ggc/packages');
+    const mounted = await run('mount', ['-t', 'tmpfs', '-o', 'size=1m,mode=755', 'tmpfs', packages]);
+    expect(mounted).toMatchObject({ code: 0 });
+    try {
+      writeProgram(join(packages, '1.0.0/greengrassd'), greengrassd('1.0.0', 0));
+      await expect(updater().update(software)).rejects.toThrow(
+        /version 1\.0\.1 can't be unpacked: .*\(\d{1,5} bytes are free on the disk of .*packages\)/s,
+      );
+      expect([calls(), readdirSync(packages)]).toEqual([[], ['1.0.0']]);
+      expect(new UpdateRecord(root).trial).toBeUndefined();
+    } finally {
+      await run('umount', [packages]);
+    }
   });
 
   it('goes back where the new version starts, but not its group', async () => {

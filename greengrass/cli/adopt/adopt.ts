@@ -5,8 +5,16 @@ import { parseCoreConfig } from '../../model/core-config.js';
 import type { Connection } from '../bootstrap.js';
 import type { Clients } from '../clients.js';
 import { type AdoptedGroup, createAdopted } from './create.js';
-import { changeFiles, configChanges, restoreFiles, type Setting } from './files.js';
-import { readV1Disk, type V1Disk } from './v1-disk.js';
+import {
+  adoptionState,
+  changeFiles,
+  checkWritable,
+  configChanges,
+  configTextBefore,
+  restoreFiles,
+  type Setting,
+} from './files.js';
+import { readV1Disk } from './v1-disk.js';
 
 export interface AdoptOptions extends Connection {
   readonly root: string;
@@ -24,14 +32,18 @@ export interface Adoption {
   readonly functions: readonly string[];
   readonly subscriptions: number;
   readonly leftOut: readonly string[];
+  readonly warnings: readonly string[];
   readonly coreSettings: readonly Setting[];
   readonly made?: AdoptedGroup;
 }
 
 /** `clients` are asked for only where something is made. */
 export async function adopt(clients: () => Promise<Clients>, options: AdoptOptions): Promise<Adoption> {
-  const disk = readV1Disk(options.root);
-  const { config, group, functions, leftOut } = disk;
+  const { root } = options;
+  if (options.apply && existsSync(join(root, 'config', 'config.json'))) refuseWhileRunning(root);
+  goOnFrom(root, options.apply);
+  const disk = await readV1Disk(root);
+  const { config, group, functions, leftOut, warnings } = disk;
   const groupName = options.groupName ?? `${config.thingName}-group`;
   const adoption: Adoption = {
     groupName,
@@ -42,23 +54,44 @@ export async function adopt(clients: () => Promise<Clients>, options: AdoptOptio
     functions: functions.map(({ arn }) => arn),
     subscriptions: group.GroupDefinitions.Subscriptions.Content.length,
     leftOut,
+    warnings,
     coreSettings: configChanges(disk, options),
   };
   if (!options.apply) return adoption;
-  refuseWhileRunning(disk);
+  checkWritable(disk);
   const made = await createAdopted(await clients(), disk, groupName);
   changeFiles(disk, options);
   return { ...adoption, made };
 }
 
 export function unadopt(root: string): string[] {
-  const file = join(root, 'config', 'config.json');
-  refuseWhileRunning({ root, config: parseCoreConfig(readFileSync(file, 'utf8'), { root, file }).config });
+  refuseWhileRunning(root);
   return restoreFiles(root);
 }
 
+/** An adoption, or its way back, that was cut off is undone first; the next one begins anew. */
+function goOnFrom(root: string, apply: boolean): void {
+  const state = existsSync(join(root, 'config', 'config.json')) ? adoptionState(root) : 'none';
+  if (state === 'none') return;
+  if (state === 'adopted') {
+    throw new Error(
+      `${root} was adopted already. gg unadopt --root ${root} puts the old files back; nothing was changed.`,
+    );
+  }
+  if (!apply) {
+    throw new Error(
+      `an adoption of ${root}, or its way back, was broken off. Run gg adopt --apply again, or gg unadopt --root ${root}; nothing was changed.`,
+    );
+  }
+  restoreFiles(root);
+}
+
 /** A daemon, V1's or ours, that runs would go on with the old settings and write over the files. */
-function refuseWhileRunning({ root, config }: Pick<V1Disk, 'root' | 'config'>): void {
+function refuseWhileRunning(root: string): void {
+  const { config } = parseCoreConfig(configTextBefore(root), {
+    root,
+    file: join(root, 'config', 'config.json'),
+  });
   const file = join(config.pidFileDirectory, 'greengrassd.pid');
   if (!existsSync(file)) return;
   const pid = readFileSync(file, 'utf8').trim();
@@ -74,8 +107,19 @@ export function adoptionText(
   adoption: Adoption,
   { iotHost, ggHost, mqttPort, httpsPort }: Connection,
 ): string {
-  const { groupName, core, devices, functions, subscriptions, leftOut, coreSettings, made, account, region } =
-    adoption;
+  const {
+    groupName,
+    core,
+    devices,
+    functions,
+    subscriptions,
+    leftOut,
+    warnings,
+    coreSettings,
+    made,
+    account,
+    region,
+  } = adoption;
   const done = made !== undefined;
   return [
     done
@@ -86,6 +130,7 @@ export function adoptionText(
     ...functions.map((arn) => `  function ${arn}`),
     `  ${subscriptions} subscription(s)`,
     ...leftOut.map((what) => `  NOT adopted: ${what}`),
+    ...warnings.map((what) => `  NOTE: ${what}`),
     '',
     done ? 'Changed in config.json of the core:' : 'To change in config.json of the core:',
     ...coreSettings.map(({ member, from, to }) => `  ${member}: ${from} → ${to}`),

@@ -7,10 +7,14 @@ import {
   CreateDeviceDefinitionCommand,
   CreateFunctionDefinitionCommand,
   CreateGroupCommand,
+  CreateGroupVersionCommand,
   CreateLoggerDefinitionCommand,
   CreateResourceDefinitionCommand,
   CreateSubscriptionDefinitionCommand,
   type Function as FunctionMember,
+  GetCoreDefinitionVersionCommand,
+  GetGroupVersionCommand,
+  ListGroupsCommand,
   type Resource,
 } from '@aws-sdk/client-greengrass';
 import {
@@ -18,7 +22,9 @@ import {
   AttachThingPrincipalCommand,
   CreatePolicyCommand,
   CreateThingCommand,
+  DeleteThingCommand,
   DescribeCertificateCommand,
+  DescribeThingCommand,
   RegisterCertificateWithoutCACommand,
 } from '@aws-sdk/client-iot';
 import {
@@ -30,13 +36,12 @@ import {
   UpdateFunctionCodeCommand,
   UpdateFunctionConfigurationCommand,
 } from '@aws-sdk/client-lambda';
-import { certificateIdOfArn, thingNameOf } from '../../model/arn.js';
+import { certificateArn, certificateIdOfArn, thingNameOf } from '../../model/arn.js';
 import { EXECUTABLE_RUNTIME, type Execution } from '../../model/function-config.js';
 import { corePolicy } from '../bootstrap.js';
 import { type Clients, present } from '../clients.js';
 import { devicePolicy } from '../device.js';
 import { type PolicyStatement, scopeOf } from '../identity.js';
-import { packFolder } from '../pack-lambda.js';
 import { type DiskFunction, isLocal, type V1Disk } from './v1-disk.js';
 
 export interface AdoptedGroup {
@@ -49,18 +54,55 @@ export async function createAdopted(
   disk: V1Disk,
   groupName: string,
 ): Promise<AdoptedGroup> {
+  const there = await findGroup(clients, groupName, disk.config.thingArn);
   await createThings(clients, disk);
-  for (const f of disk.functions) if (f.codeFolder) await createFunction(clients, f, f.codeFolder);
-  const group = await createGroup(clients, disk, groupName);
-  const groupId = present(group.Id, 'Id');
+  for (const f of disk.functions) if (f.zip) await createFunction(clients, f, f.zip);
+  const group = await createGroup(clients, disk, groupName, there);
+  const { groupId } = group;
   const deployment = await clients.greengrass.send(
     new CreateDeploymentCommand({
       GroupId: groupId,
-      GroupVersionId: present(group.LatestVersion, 'LatestVersion'),
+      GroupVersionId: group.versionId,
       DeploymentType: 'NewDeployment',
     }),
   );
   return { groupId, deploymentId: present(deployment.DeploymentId, 'DeploymentId') };
+}
+
+/** The group that an earlier try has made: it gets another version. Rejects where the name is another core's. */
+async function findGroup({ greengrass }: Clients, name: string, core: string): Promise<string | undefined> {
+  let NextToken: string | undefined;
+  do {
+    const page = await greengrass.send(new ListGroupsCommand(NextToken === undefined ? {} : { NextToken }));
+    NextToken = page.NextToken;
+    for (const { Id: GroupId, Name, LatestVersion } of page.Groups ?? []) {
+      if (Name !== name || GroupId === undefined) continue;
+      const cores = await coresOf(greengrass, GroupId, LatestVersion);
+      if (cores.length > 0 && !cores.includes(core)) {
+        throw new Error(
+          `the cloud has a group ${name} (${GroupId}) with core ${cores.join(', ')}. Give this one another name: --group-name; nothing was changed.`,
+        );
+      }
+      if (cores.length > 0) return GroupId;
+    }
+  } while (NextToken !== undefined);
+  return undefined;
+}
+
+async function coresOf(
+  greengrass: Clients['greengrass'],
+  GroupId: string,
+  GroupVersionId: string | undefined,
+): Promise<string[]> {
+  if (GroupVersionId === undefined) return [];
+  const { Definition } = await greengrass.send(new GetGroupVersionCommand({ GroupId, GroupVersionId }));
+  const [, CoreDefinitionId, CoreDefinitionVersionId] =
+    /\/cores\/([^/]+)\/versions\/([^/]+)$/.exec(Definition?.CoreDefinitionVersionArn ?? '') ?? [];
+  if (CoreDefinitionId === undefined || CoreDefinitionVersionId === undefined) return [];
+  const version = await greengrass.send(
+    new GetCoreDefinitionVersionCommand({ CoreDefinitionId, CoreDefinitionVersionId }),
+  );
+  return (version.Definition?.Cores ?? []).flatMap(({ ThingArn }) => ThingArn ?? []);
 }
 
 async function createThings(clients: Clients, { config, coreCertificate, group }: V1Disk): Promise<void> {
@@ -79,20 +121,25 @@ async function createThing(
   statements: (scope: ReturnType<typeof scopeOf>, name: string) => PolicyStatement[],
 ): Promise<void> {
   const thingName = thingNameOf(wantedArn) ?? '';
-  const { thingArn } = await iot.send(new CreateThingCommand({ thingName }));
+  const known = await iot.send(new DescribeThingCommand({ thingName })).catch((error: Error) => {
+    if (error.name !== 'ResourceNotFoundException') throw error;
+    return undefined;
+  });
+  const { thingArn } = known ?? (await iot.send(new CreateThingCommand({ thingName })));
   if (thingArn !== wantedArn) {
+    if (!known) await iot.send(new DeleteThingCommand({ thingName }));
     const [, , , region, account] = wantedArn.split(':');
     throw new Error(
       `the cloud calls thing ${thingName} ${thingArn}, the core calls it ${wantedArn}. ARNs can't change: start greengrass-cloud on an empty data folder with --region ${region} --account-id ${account}`,
     );
   }
   const register = new RegisterCertificateWithoutCACommand({ certificatePem: pem, status: 'ACTIVE' });
-  const certificateArn = await iot.send(register).then(
+  const principal = await iot.send(register).then(
     (answer) => present(answer.certificateArn, 'certificateArn'),
     async (error: Error) => {
       if (error.name !== 'ResourceAlreadyExistsException') throw error;
-      const known = await iot.send(new DescribeCertificateCommand({ certificateId }));
-      return present(known.certificateDescription?.certificateArn, 'certificateArn');
+      const there = await iot.send(new DescribeCertificateCommand({ certificateId }));
+      return present(there.certificateDescription?.certificateArn, 'certificateArn');
     },
   );
   const policyName = `${thingName}-policy`;
@@ -103,14 +150,13 @@ async function createThing(
   await iot.send(new CreatePolicyCommand({ policyName, policyDocument })).catch((error: Error) => {
     if (error.name !== 'ResourceAlreadyExistsException') throw error;
   });
-  await iot.send(new AttachPolicyCommand({ policyName, target: certificateArn }));
-  await iot.send(new AttachThingPrincipalCommand({ thingName, principal: certificateArn }));
+  await iot.send(new AttachPolicyCommand({ policyName, target: principal }));
+  await iot.send(new AttachThingPrincipalCommand({ thingName, principal }));
 }
 
 /** Publishes until the version has the number that the ARN names; the numbers before it are deleted again. */
-async function createFunction({ lambda }: Clients, f: DiskFunction, codeFolder: string): Promise<void> {
+async function createFunction({ lambda }: Clients, f: DiskFunction, ZipFile: Buffer): Promise<void> {
   const { name: FunctionName, version, settings } = f;
-  const ZipFile = await packFolder(codeFolder);
   const digest = createHash('sha256').update(ZipFile).digest('base64');
   const there = await lambda
     .send(new GetFunctionConfigurationCommand({ FunctionName, Qualifier: String(version) }))
@@ -119,6 +165,11 @@ async function createFunction({ lambda }: Clients, f: DiskFunction, codeFolder: 
       return undefined;
     });
   if (there?.CodeSha256 === digest) return;
+  if (there) {
+    throw new Error(
+      `the cloud has version ${version} of function ${FunctionName} already, with other code than the core has on its disk. Delete the function there (aws lambda delete-function --function-name ${FunctionName}) and run this again.`,
+    );
+  }
   const configuration = {
     FunctionName,
     Runtime: settings.Runtime as Runtime,
@@ -160,7 +211,12 @@ function placeholder(number: number): string {
   return `a number before the adopted version (${number})`;
 }
 
-async function createGroup({ greengrass }: Clients, disk: V1Disk, Name: string) {
+async function createGroup(
+  { greengrass }: Clients,
+  disk: V1Disk,
+  Name: string,
+  GroupId: string | undefined,
+): Promise<{ groupId: string; versionId: string }> {
   const { group } = disk;
   const { Resources, Subscriptions, Logging, ShadowSync, DefaultFunctionExecution } = group.GroupDefinitions;
   const synced = new Set(ShadowSync.Content.map(({ thingArn }) => thingArn));
@@ -170,10 +226,15 @@ async function createGroup({ greengrass }: Clients, disk: V1Disk, Name: string) 
     CertificateArn: certArn,
     SyncShadow: synced.has(thingArn),
   });
+  // The certificate that the core has: the document may name one that was replaced since.
+  const ownCertificate = certificateArn(disk.config.region, disk.config.accountId, disk.coreCertificate.id);
   const resources = Resources.Content.filter(({ Type }) => isLocal(Type)).map(toResource);
   const kept = new Set(resources.map(({ Id }) => Id));
   const cores = await greengrass.send(
-    new CreateCoreDefinitionCommand({ Name, InitialVersion: { Cores: group.Cores.map(member) } }),
+    new CreateCoreDefinitionCommand({
+      Name,
+      InitialVersion: { Cores: group.Cores.map((core) => member({ ...core, certArn: ownCertificate })) },
+    }),
   );
   const devices = await greengrass.send(
     new CreateDeviceDefinitionCommand({ Name, InitialVersion: { Devices: group.Devices.map(member) } }),
@@ -212,19 +273,20 @@ async function createGroup({ greengrass }: Clients, disk: V1Disk, Name: string) 
       },
     }),
   );
-  return greengrass.send(
-    new CreateGroupCommand({
-      Name,
-      InitialVersion: {
-        CoreDefinitionVersionArn: present(cores.LatestVersionArn, 'LatestVersionArn'),
-        DeviceDefinitionVersionArn: present(devices.LatestVersionArn, 'LatestVersionArn'),
-        FunctionDefinitionVersionArn: present(functions.LatestVersionArn, 'LatestVersionArn'),
-        SubscriptionDefinitionVersionArn: present(subscriptions.LatestVersionArn, 'LatestVersionArn'),
-        ResourceDefinitionVersionArn: present(resourceDefinition.LatestVersionArn, 'LatestVersionArn'),
-        LoggerDefinitionVersionArn: present(loggers.LatestVersionArn, 'LatestVersionArn'),
-      },
-    }),
-  );
+  const InitialVersion = {
+    CoreDefinitionVersionArn: present(cores.LatestVersionArn, 'LatestVersionArn'),
+    DeviceDefinitionVersionArn: present(devices.LatestVersionArn, 'LatestVersionArn'),
+    FunctionDefinitionVersionArn: present(functions.LatestVersionArn, 'LatestVersionArn'),
+    SubscriptionDefinitionVersionArn: present(subscriptions.LatestVersionArn, 'LatestVersionArn'),
+    ResourceDefinitionVersionArn: present(resourceDefinition.LatestVersionArn, 'LatestVersionArn'),
+    LoggerDefinitionVersionArn: present(loggers.LatestVersionArn, 'LatestVersionArn'),
+  };
+  if (GroupId !== undefined) {
+    const { Version } = await greengrass.send(new CreateGroupVersionCommand({ GroupId, ...InitialVersion }));
+    return { groupId: GroupId, versionId: present(Version, 'Version') };
+  }
+  const { Id, LatestVersion } = await greengrass.send(new CreateGroupCommand({ Name, InitialVersion }));
+  return { groupId: present(Id, 'Id'), versionId: present(LatestVersion, 'LatestVersion') };
 }
 
 function toResource({

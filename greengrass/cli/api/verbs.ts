@@ -62,10 +62,6 @@ export function verbNames(): string[] {
   return [...OPERATIONS.keys()].sort();
 }
 
-export function isVerb(name: string): boolean {
-  return OPERATIONS.has(name);
-}
-
 /** The verb with its options; undefined where the API has none of this name. */
 export function findVerb(name: string): Verb | undefined {
   const operation = OPERATIONS.get(name);

@@ -1,11 +1,9 @@
 /** Addresses of this host, and which of them are worth telling a device of. */
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
+import { type AddressKind, addressKind } from '../../lib/network-addresses.js';
 
 /** The service keeps ten endpoints of a core, and a server certificate names as many hosts of it. */
 export const MAX_ADDRESSES = 10;
-
-/** Networks that end on this host: of container engines, of virtual machines, and their cables. */
-const INNER_NETWORKS = /^(docker|br-|veth|virbr|vnet|cni|cali|flannel|lxc|lxd|podman|kube)/;
 
 /** What is told beside the addresses of the network, where the operator asked for it. */
 export interface Wanted {
@@ -18,19 +16,13 @@ type Interfaces = Readonly<Record<string, readonly NetworkInterfaceInfo[] | unde
 
 interface Found {
   readonly address: string;
-  readonly kind: 'network' | keyof Wanted;
+  readonly kind: AddressKind;
 }
 
 function found(interfaces: Interfaces): Found[] {
   return Object.entries(interfaces).flatMap(([name, list]) =>
-    (list ?? []).map(({ address, internal }) => ({ address, kind: kindOf(name, address, internal) })),
+    (list ?? []).map(({ address, internal }) => ({ address, kind: addressKind(name, address, internal) })),
   );
-}
-
-function kindOf(name: string, address: string, internal: boolean): Found['kind'] {
-  if (internal) return 'loopback';
-  if (/^fe[89ab][0-9a-f]:/i.test(address) || address.startsWith('169.254.')) return 'linkLocal';
-  return INNER_NETWORKS.test(name) ? 'containers' : 'network';
 }
 
 /** For devices. A host with nothing but loopback tells that: its devices run on it. */
@@ -43,7 +35,7 @@ export function toldAddresses(wanted: Wanted, interfaces: Interfaces = networkIn
 
 /** For the server certificate: whatever a client may come in by, those of the network first. */
 export function hostAddresses(interfaces: Interfaces = networkInterfaces()): string[] {
-  const order: ReadonlyArray<Found['kind']> = ['network', 'loopback', 'containers'];
+  const order: readonly AddressKind[] = ['network', 'loopback', 'containers'];
   const all = found(interfaces);
   const sorted = order.flatMap((kind) => all.filter((one) => one.kind === kind));
   return [...new Set(sorted.map(({ address }) => address))].slice(0, MAX_ADDRESSES);

@@ -6,7 +6,8 @@ import { run } from '../../lib/subprocess.js';
 
 /** `greengrassd start` waits for the daemon by itself, for a little over a minute. */
 const COMMAND_TIMEOUT_MS = 120_000;
-const LOOK_INTERVAL_MS = 250;
+/** A look starts a program: more of them would keep a small device from starting its group. */
+const LOOK_INTERVAL_MS = 1_000;
 /** What greengrassd says of a daemon that runs with a group that does not. */
 const UNHEALTHY = /Some system components failed to start[^\n]*\n?(?<why>[\s\S]*)/;
 
@@ -19,6 +20,7 @@ export class Greengrassd {
   constructor(
     private readonly root: string,
     private readonly options: readonly string[],
+    private readonly timeoutMs = COMMAND_TIMEOUT_MS,
   ) {}
 
   async start(): Promise<Started> {
@@ -33,20 +35,21 @@ export class Greengrassd {
     await this.#run('stop');
   }
 
-  /** Looks on for so long; answers why the daemon is not the one that was started, or undefined. */
+  /** Looks on for so long, the last time at its end; answers why the daemon is not the one that was started, or undefined. */
   async problemWithin(windowMs: number): Promise<string | undefined> {
     const deadline = Date.now() + windowMs;
     let first: string | undefined;
-    do {
+    for (;;) {
+      const isLast = Date.now() >= deadline;
       const { code, text } = await this.#run('status');
       const pid = /PID: (\d+)/.exec(text)?.[1];
       if (code !== 0 || (first !== undefined && pid !== first)) {
         return `the daemon ended after its start (${join(this.root, 'ggc/var/log/crash.log')})`;
       }
+      if (isLast) return undefined;
       first = pid;
       await delay(Math.min(LOOK_INTERVAL_MS, Math.max(0, deadline - Date.now())));
-    } while (Date.now() < deadline);
-    return undefined;
+    }
   }
 
   /** Why the agent of this version could not take over, or undefined. */
@@ -61,7 +64,7 @@ export class Greengrassd {
     const program = join(this.root, 'ggc', 'core', 'greengrassd');
     try {
       const { code, stdout, stderr } = await run(program, ['--root', this.root, ...this.options, verb], {
-        timeoutMs: COMMAND_TIMEOUT_MS,
+        timeoutMs: this.timeoutMs,
       });
       const text = code === 0 ? stdout : stderr.trim() || stdout;
       return { code, text: text.trim().slice(-500) || `it ended with ${code}` };

@@ -15,6 +15,7 @@ import {
   rmSync,
   symlinkSync,
 } from 'node:fs';
+import { statfs } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { syncFolder } from '../../lib/atomic-file.js';
@@ -81,8 +82,12 @@ export class SoftwarePackages {
       const { code, stderr } = await run('tar', ['-xzf', file, '-C', incoming, '--no-same-owner'], {
         timeoutMs: 600_000,
       });
-      if (code !== 0)
-        throw new UpdateRefused(`the package of version ${version} can't be unpacked: ${stderr.trim()}`);
+      if (code !== 0) {
+        const { bavail, bsize } = await statfs(this.#packages);
+        throw new UpdateRefused(
+          `the package of version ${version} can't be unpacked: ${stderr.trim()} (${bavail * bsize} bytes are free on the disk of ${this.#packages})`,
+        );
+      }
       const home = join(incoming, 'greengrass', 'ggc', 'packages', version);
       if (!existsSync(join(home, 'greengrassd'))) {
         throw new UpdateRefused(`the package does not hold version ${version} of the core`);

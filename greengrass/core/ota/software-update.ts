@@ -47,6 +47,8 @@ export interface UpdateOptions {
   /** Options of greengrassd, such as `-i`. */
   readonly options?: readonly string[];
   readonly healthWindowMs?: number;
+  /** A command of greengrassd that takes longer is killed, and has failed. */
+  readonly commandTimeoutMs?: number;
   readonly logger: Logger;
 }
 
@@ -63,7 +65,7 @@ export class SoftwareUpdate {
     this.#packages = new SoftwarePackages(root);
     this.#record = new UpdateRecord(root);
     this.#scripts = new OperatorScripts(root, 'ggc', options.managedRespawn);
-    this.#greengrassd = new Greengrassd(root, options.options ?? []);
+    this.#greengrassd = new Greengrassd(root, options.options ?? [], options.commandTimeoutMs);
   }
 
   /** Rejects with UpdateRefused where it has not begun and nothing has changed. */
