@@ -3,25 +3,15 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readyFile } from '../cli/connect.js';
 import { checkJson, z } from '../lib/check.js';
 import { type ChildProcess, run, start, stop } from '../lib/subprocess.js';
 
 const CLOUD = fileURLToPath(new URL('../cloud/bin/greengrass-cloud.js', import.meta.url));
 const GREENGRASSD = fileURLToPath(new URL('../core/bin/greengrassd.js', import.meta.url));
 
-/** What greengrass-cloud writes to its ready file. */
-const readyFile = z.object({
-  pid: z.number(),
-  api: z.string(),
-  mqtt: z.object({ host: z.string(), port: z.number() }),
-  https: z.object({ host: z.string(), port: z.number() }),
-  caFile: z.string(),
-  accessKeyId: z.string(),
-  secretAccessKey: z.string(),
-  region: z.string(),
-  accountId: z.string(),
-});
-export type CloudInfo = z.output<typeof readyFile>;
+const wholeReadyFile = readyFile.extend({ pid: z.number(), accountId: z.string() });
+export type CloudInfo = z.output<typeof wholeReadyFile>;
 
 export interface RunningCloud {
   readonly info: CloudInfo;
@@ -30,7 +20,10 @@ export interface RunningCloud {
   stop(): Promise<void>;
 }
 
-/** Starts greengrass-cloud on free ports (or the given ones), with `more` options, and waits for its ready file. */
+/**
+ * Starts greengrass-cloud on free ports (or the given ones), with `more` options, and waits for its ready file. Not on
+ * port 0: a test that starts it again on the same ports might find that somebody else was given one meanwhile.
+ */
 export async function startCloud(
   folder: string,
   ports: { api?: number; mqtt?: number; https?: number } = {},
@@ -44,9 +37,9 @@ export async function startCloud(
       CLOUD,
       'start',
       ...['--data', folder],
-      ...['--api-port', String(ports.api ?? 0)],
-      ...['--mqtt-port', String(ports.mqtt ?? 0)],
-      ...['--https-port', String(ports.https ?? 0)],
+      ...['--api-port', String(ports.api ?? (await freePort()))],
+      ...['--mqtt-port', String(ports.mqtt ?? (await freePort()))],
+      ...['--https-port', String(ports.https ?? (await freePort()))],
       ...['--ready-file', ready],
       ...more,
     ],
@@ -57,7 +50,7 @@ export async function startCloud(
     errors.push(chunk.toString('utf8'));
     if (errors.length > 200) errors.shift();
   });
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + 60_000;
   for (;;) {
     const info = readReady(ready, child.pid);
     if (info)
@@ -77,7 +70,7 @@ function readReady(file: string, pid: number | undefined): CloudInfo | undefined
   } catch {
     return undefined;
   }
-  const info = checkJson(readyFile, text, file);
+  const info = checkJson(wholeReadyFile, text, file);
   return info.pid === pid ? info : undefined;
 }
 
@@ -109,16 +102,32 @@ export function isLinkProtected(): boolean {
   });
 }
 
-/** A TCP port of 127.0.0.1 that is free now. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/** Below the range that Linux takes ports from by itself (32768 on): nobody is given one of these by chance. */
+const FIRST_PORT = 11_000;
+const LAST_PORT = 31_999;
+/** Each process has its own part of them, so that two that run at the same time are never given the same port. */
+const PORTS_OF_A_PROCESS = 100;
+const PARTS = Math.floor((LAST_PORT - FIRST_PORT + 1) / PORTS_OF_A_PROCESS);
+let nextPort = Math.floor(Math.random() * PORTS_OF_A_PROCESS);
+
+/**
+ * A TCP port that is free now, and that stays free while its program starts, or stops and starts again: it is given
+ * to no other process and not to this one before a hundred others.
+ */
+export async function freePort(): Promise<number> {
+  const first = FIRST_PORT + (process.pid % PARTS) * PORTS_OF_A_PROCESS;
+  for (let tries = 0; tries < PORTS_OF_A_PROCESS; tries++) {
+    const port = first + (nextPort++ % PORTS_OF_A_PROCESS);
+    if (await isFree(port)) return port;
+  }
+  throw new Error(`no free port from ${first} to ${first + PORTS_OF_A_PROCESS - 1}: stop what uses them`);
+}
+
+/** Tried on all addresses: a server on any of them would be in the way. */
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() =>
-        typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no port')),
-      );
-    });
+    server.once('error', () => resolve(false));
+    server.listen(port, () => server.close(() => resolve(true)));
   });
 }

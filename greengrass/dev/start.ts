@@ -30,7 +30,7 @@ function showMessages({ display, operator, cloud, root }: Journey, folder: strin
   process.stdout.write(`
 The system runs. Ctrl-C stops it.
   API        ${cloud.info.api}   (aws --endpoint-url ${cloud.info.api} greengrass list-groups)
-  keys       AWS_ACCESS_KEY_ID=${cloud.info.accessKeyId}, the secret is in ${cloud.readyFile}
+  keys       eval "$(npx gg env --ready-file ${cloud.readyFile})", in this folder, in another terminal
   logs       ${join(root, 'ggc/var/log')}
   data       ${folder}
 

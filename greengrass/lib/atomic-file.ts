@@ -1,7 +1,25 @@
 /** Writes files so that a power cut leaves the old content or the new one, never half of either. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+
+/** Removes what a `writeFileAtomic` of `path` left beside it when its process was killed. Nobody may be writing there. */
+export function removeHalfWritten(path: string): void {
+  const [folder, start] = [dirname(path), `.${basename(path)}.`];
+  for (const name of readdirSync(folder)) {
+    const isHalf = name.startsWith(start) && /^[0-9a-f]{12}\.tmp$/.test(name.slice(start.length));
+    if (isHalf) rmSync(join(folder, name), { force: true });
+  }
+}
 
 /**
  * Replaces the file at `path`: temporary file in the same folder, fsync, rename, fsync of the folder.

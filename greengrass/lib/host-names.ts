@@ -10,7 +10,8 @@ export function certifiableHosts(hosts: readonly string[]): string[] {
   return [...new Set(hosts)].filter(isCertifiable).slice(0, MAX_HOSTS);
 }
 
-function isCertifiable(host: string): boolean {
+/** A host name, or an IP address without a zone. */
+export function isCertifiable(host: string): boolean {
   // The zone of a link-local address means something on its own host only.
   return isIP(host) === 0 ? HOST_NAME.test(host) : !host.includes('%');
 }

@@ -2,7 +2,15 @@
  * The only importer of pg: how this project talks to a PostgreSQL server. Integers of eight bytes are numbers here
  * (and refused where they don't fit), errors of the connection are told from errors of a statement.
  */
-import pg from 'pg';
+import { createRequire } from 'node:module';
+import type pg from 'pg';
+
+/** Loaded where there is a PostgreSQL server: every start without one would pay for it. */
+let loaded: typeof pg | undefined;
+function load(): typeof pg {
+  loaded ??= createRequire(import.meta.url)('pg') as typeof pg;
+  return loaded;
+}
 
 export type PostgresPool = pg.Pool;
 export type PostgresClient = pg.Client;
@@ -29,7 +37,7 @@ function toNumber(text: string): number {
 
 const types: pg.CustomTypesConfig = {
   getTypeParser: (oid: number, format?: 'text' | 'binary') =>
-    oid === INT8 || oid === NUMERIC ? toNumber : pg.types.getTypeParser(oid, format as 'text'),
+    oid === INT8 || oid === NUMERIC ? toNumber : load().types.getTypeParser(oid, format as 'text'),
 };
 
 function configuration(url: string): pg.ClientConfig {
@@ -62,7 +70,7 @@ export function placeOf(url: string): string {
  */
 export function openPool(url: string, max: number, { isAhead = false } = {}): PostgresPool {
   const ahead = isAhead ? { options: '-c synchronous_commit=off' } : {};
-  const pool = new pg.Pool({ ...configuration(url), ...ahead, max });
+  const pool = new (load().Pool)({ ...configuration(url), ...ahead, max });
   pool.on('error', () => {});
   pool.on('connect', (client) => client.on('error', () => {}));
   return pool;
@@ -73,7 +81,7 @@ export function openPool(url: string, max: number, { isAhead = false } = {}): Po
  * rejects as a connection error: the network may be gone without a word. End the client then.
  */
 export async function connect(url: string, queryTimeoutMs?: number): Promise<PostgresClient> {
-  const client = new pg.Client({
+  const client = new (load().Client)({
     ...configuration(url),
     ...(queryTimeoutMs === undefined ? {} : { query_timeout: queryTimeoutMs }),
   });

@@ -1,7 +1,7 @@
 /**
  * Keys, certificate requests, certificates. The only importer of node-forge, which only builds and reads the
- * structures; keys are made, and signatures of ours are verified, by node:crypto. node-forge knows RSA only: where the key
- * is an elliptic curve's, it builds the structure around a placeholder, which is then replaced.
+ * structures; keys are made, and signatures made and those of ours verified, by node:crypto. node-forge knows RSA only:
+ * where the key is an elliptic curve's, it builds the structure around a placeholder, which is then replaced.
  */
 import {
   createHash,
@@ -54,9 +54,9 @@ export async function createKeyPair(): Promise<KeyPairPem> {
   };
 }
 
-/** A self-signed certificate: a root. */
-export async function createSelfSigned(fields: CertificateFields): Promise<CertifiedKey> {
-  const keys = await createKeyPair();
+/** A self-signed certificate: a root. `given`: an RSA key to make it for; absent: a new one. */
+export async function createSelfSigned(fields: CertificateFields, given?: KeyPairPem): Promise<CertifiedKey> {
+  const keys = given ?? (await createKeyPair());
   const name = attributes(fields.subject);
   const certificatePem = build(
     fields,
@@ -101,7 +101,10 @@ export function createCertificateRequest(
     const algorithm = sequence(objectId(ECDSA_SHA256));
     return pemOf('CERTIFICATE REQUEST', sequence(info, algorithm, bitString(signature)));
   }
-  request.sign(forge.pki.privateKeyFromPem(keys.privateKeyPem), forge.md.sha256.create());
+  request.sign(
+    signer(keys.privateKeyPem, () => STRUCTURES.getCertificationRequestInfo(request)),
+    forge.md.sha256.create(),
+  );
   return forge.pki.certificationRequestToPem(request);
 }
 
@@ -175,7 +178,10 @@ function build(
   issuerCertificate?: CertifiedKey,
 ): string {
   const certificate = structureOf(fields, publicKey, issuer, issuerCertificate);
-  certificate.sign(forge.pki.privateKeyFromPem(issuerKeyPem), forge.md.sha256.create());
+  certificate.sign(
+    signer(issuerKeyPem, () => STRUCTURES.getTBSCertificate(certificate)),
+    forge.md.sha256.create(),
+  );
   return forge.pki.certificateToPem(certificate).replaceAll('\r\n', '\n');
 }
 
@@ -284,6 +290,16 @@ const STRUCTURES = forge.pki as unknown as {
   getCertificationRequestInfo(request: forge.pki.CertificateSigningRequest): forge.asn1.Asn1;
   getTBSCertificate(certificate: forge.pki.Certificate): forge.asn1.Asn1;
 };
+
+/**
+ * What node-forge takes for an RSA key when it has something signed with SHA-256. Its own arithmetic blocks the
+ * process for some 50 ms; OpenSSL needs one.
+ */
+function signer(privateKeyPem: string, toBeSigned: () => forge.asn1.Asn1): forge.pki.rsa.PrivateKey {
+  const key = createPrivateKey(privateKeyPem);
+  const own = { sign: () => sign('sha256', derOf(toBeSigned()), key).toString('latin1') };
+  return own as unknown as forge.pki.rsa.PrivateKey;
+}
 
 function isCurve(key: KeyObject): boolean {
   return key.asymmetricKeyType === 'ec' && CURVES.has(key.asymmetricKeyDetails?.namedCurve ?? '');

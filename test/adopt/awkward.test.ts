@@ -276,6 +276,8 @@ describeAsRoot('a V1 core whose disk is not as it should be', () => {
         // It had come to its end before it was killed.
         expect(error.message).toMatch(/was adopted already/);
       });
+      // As a kill in the middle of a write leaves it, which no test can be sure to meet.
+      writeFileSync(at('certs/.greengrass-cloud.ca.pem.0123456789ab.tmp'), 'half');
       unadopt(v1.root);
       expect(contentOf(v1.root)).toEqual(before);
     }

@@ -18,7 +18,7 @@ import {
 const SIZE = 64_000;
 /** More than the bound of a device (8 MiB) and what sockets hold. */
 const COUNT = 400;
-/** Instead of ten seconds. */
+/** Instead of ten seconds, where a test is about the end of them. */
 const STUCK_MS = 2000;
 /** So much may be acknowledged while the reader takes nothing: its share, and what lies in sockets on the way. */
 const MOST_TAKEN = Math.ceil((2.5 * 1024 * 1024 + 12_000_000) / SIZE);
@@ -30,13 +30,18 @@ beforeAll(async () => {
   [sender, other, reader, witness] = await Promise.all(
     ['sender', 'other', 'reader', 'witness'].map(makeDevice),
   );
+});
+afterAll(() => bench.stop());
+
+/** `stuckMs`: how long a reader may hold up others; ten seconds as in a core where the test is not about that. */
+async function serve(stuckMs?: number): Promise<void> {
   const router = new Router({ logger: silentLogger() });
   server = new MqttServer({
     ...{ port: 0, host: '127.0.0.1', logger: silentLogger() },
     certificate: () => bench.serverCredentials,
     onPublish: (message) => router.route(message),
     settle: () => router.settle(),
-    stuckMs: STUCK_MS,
+    ...(stuckMs === undefined ? {} : { stuckMs }),
     withoutLane: process.env.GREENGRASS_TEST_WITHOUT_LANE === '1',
   });
   await server.start();
@@ -47,16 +52,12 @@ beforeAll(async () => {
     ...{ Source: from?.arn ?? '', Subject: '#', Target: to?.arn ?? '' },
   });
   router.swap(compileTable([route(sender, reader), route(other, witness), route(witness, other)]));
-});
-afterAll(async () => {
-  await server.stop();
-  await bench.stop();
-});
+}
 
 const clients: RawClient[] = [];
 afterEach(async () => {
   for (const { socket } of clients.splice(0)) socket.destroy();
-  await waitFor(() => server.connected === 0);
+  await server.stop();
 });
 
 async function connected(device: TestDevice | undefined, qos?: 0 | 1): Promise<RawClient> {
@@ -88,6 +89,8 @@ const payload = (n: number, size = SIZE) => Buffer.concat([uint16(0), uint16(n),
 const upTo = (count: number) => Array.from({ length: count }, (_, n) => n);
 
 it('a fast publisher waits for a reader that pauses again and again; all arrives, others are not held up', async () => {
+  const stuckMs = 2 * STUCK_MS;
+  await serve(stuckMs);
   const slow = await connected(reader, 1);
   const fast = await connected(sender);
   const [from, to] = [await connected(other), await connected(witness, 1)];
@@ -99,8 +102,7 @@ it('a fast publisher waits for a reader that pauses again and again; all arrives
   // Longer than a reader that takes nothing may hold up others.
   const begin = Date.now();
   const steps = setInterval(() => {
-    const isFlowing =
-      Date.now() - begin > 1.5 * STUCK_MS || Math.floor((Date.now() - begin) / 20) % 30 === 29;
+    const isFlowing = Date.now() - begin > 1.5 * stuckMs || Math.floor((Date.now() - begin) / 20) % 30 === 29;
     if (isFlowing) slow.socket.resume();
     else slow.socket.pause();
   }, 20);
@@ -112,6 +114,7 @@ it('a fast publisher waits for a reader that pauses again and again; all arrives
 });
 
 it('a reader that takes nothing at all for too long is cut, and the publisher goes on', async () => {
+  await serve(STUCK_MS);
   const stuck = await connected(reader, 1);
   const fast = await connected(sender);
   stuck.socket.pause();
@@ -124,21 +127,22 @@ it('a reader that takes nothing at all for too long is cut, and the publisher go
 });
 
 it('a reader that takes all and acknowledges nothing holds up its publisher, and is cut in the end', async () => {
+  await serve(STUCK_MS);
   const lazy = await connected(reader, 1);
   const fast = await connected(sender);
   const MANY = 20_000;
   // It is there, and says so; that is no progress.
   const pings = setInterval(() => lazy.send(PINGREQ), STUCK_MS / 10);
+  const begin = Date.now();
   for (let n = 0; n < MANY; n++) fast.send(publishPacket('a', payload(n, 200), (n % 65_000) + 1));
-  const acked = await still(fast);
-  expect(acked).toBeGreaterThan(10_000);
-  expect(acked).toBeLessThan(MANY);
   await waitFor(() => fast.packets.length === MANY, { timeoutMs: 30_000 });
+  expect(Date.now() - begin).toBeGreaterThan(0.8 * STUCK_MS);
   await lazy.closed();
   clearInterval(pings);
 });
 
 it('a reader that acknowledges late gets everything', async () => {
+  await serve();
   const late = await connected(reader, 1);
   const fast = await connected(sender);
   const MANY = 20_000;
@@ -159,6 +163,7 @@ it('a reader that acknowledges late gets everything', async () => {
 });
 
 it('two devices that flood each other, with their PUBACKs behind their messages, both get everything', async () => {
+  await serve();
   const both = [await connected(other, 1), await connected(witness, 1)];
   // More than may be without PUBACK, less than may wait behind that.
   const MANY = 12_500;
@@ -182,6 +187,7 @@ it('two devices that flood each other, with their PUBACKs behind their messages,
 });
 
 it('a reader with QoS 0 holds nobody up: what it does not take is dropped', async () => {
+  await serve();
   const loose = await connected(reader, 0);
   const fast = await connected(sender);
   loose.socket.pause();
@@ -194,6 +200,7 @@ it('a reader with QoS 0 holds nobody up: what it does not take is dropped', asyn
 });
 
 it('a publisher whose slow reader leaves goes on', async () => {
+  await serve();
   const slow = await connected(reader, 1);
   const fast = await connected(sender);
   slow.socket.pause();

@@ -6,17 +6,19 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { verbNames } from '../../greengrass/cli/api/verbs.js';
 import { Cloud } from '../cloud-api/harness.js';
-import { awsIsThere, type Environment, environmentOf, runAws, runGg } from './gg.js';
+import { AwsCli, awsIsThere } from './aws-cli.js';
+import { type Environment, environmentOf, ggHere, runGg, useEnvironment } from './gg.js';
 
 const describeWithAws = awsIsThere ? describe : describe.skip;
 
 let cloud: Cloud;
 let env: Environment;
+let aws: AwsCli;
 /** Words in capitals of the lines below, and what they stand for. */
 const known = new Map<string, string>();
 
 async function made(...args: string[]): Promise<Record<string, string>> {
-  const { code, out, err } = await runGg(env, ...args);
+  const { code, out, err } = await ggHere(env, ...args);
   expect({ code, err }).toEqual({ code: 0, err: '' });
   return JSON.parse(out) as Record<string, string>;
 }
@@ -56,17 +58,31 @@ async function seed(): Promise<void> {
   known.set('FUNCTIONS', definition.Id ?? '').set('VERSION', version.Version ?? '');
 }
 
-function wordsOf(line: string): string[] {
-  return line.split(' ').map((word) => known.get(word) ?? word);
+/** What gg answers, and what AWS's command line answers. */
+function both(line: string) {
+  const words = line.split(' ').map((word) => known.get(word) ?? word);
+  return Promise.all([ggHere(env, ...words), aws.run(env, ...words)]);
 }
 
 describeWithAws('gg prints what aws greengrass prints', () => {
   beforeAll(async () => {
     cloud = await Cloud.start();
     env = environmentOf(cloud);
+    useEnvironment(env);
+    aws = await AwsCli.start();
     await seed();
   });
-  afterAll(() => cloud.stop());
+  afterAll(async () => {
+    await aws.stop();
+    await cloud.stop();
+  });
+
+  it('as a process of its own too', async () => {
+    const words = ['get-group', '--group-id', known.get('GROUP') ?? '', '--output', 'table'];
+    expect(await runGg(env, ...words)).toEqual(await aws.run(env, ...words));
+    const refused = ['get-group', '--group-id', 'none'];
+    expect(await runGg(env, ...refused)).toEqual(await aws.run(env, ...refused));
+  });
 
   it.each([
     'get-function-definition --function-definition-id FUNCTIONS',
@@ -96,7 +112,7 @@ describeWithAws('gg prints what aws greengrass prints', () => {
     'list-groups --output yaml',
     'get-function-definition-version --function-definition-id FUNCTIONS --function-definition-version-id VERSION --output yaml',
   ])('%s', async (line) => {
-    const [ours, theirs] = await Promise.all([runGg(env, ...wordsOf(line)), runAws(env, ...wordsOf(line))]);
+    const [ours, theirs] = await both(line);
     expect(ours).toEqual(theirs);
     expect(ours.code).toBe(0);
   });
@@ -106,7 +122,7 @@ describeWithAws('gg prints what aws greengrass prints', () => {
     'create-group --name a --initial-version CoreDefinitionVersionArn=x',
     'list-tags-for-resource --resource-arn arn',
   ])('and what it refuses: %s', async (line) => {
-    const [ours, theirs] = await Promise.all([runGg(env, ...wordsOf(line)), runAws(env, ...wordsOf(line))]);
+    const [ours, theirs] = await both(line);
     expect(ours).toEqual(theirs);
     expect(ours.code).toBe(254);
   });
@@ -120,23 +136,23 @@ describeWithAws('gg prints what aws greengrass prints', () => {
     'create-core-definition-version --core-definition-id a --cores Id=x',
     'list-groups --output xml',
   ])('and ends with the same code where the command line is wrong: %s', async (line) => {
-    const [ours, theirs] = await Promise.all([runGg(env, ...wordsOf(line)), runAws(env, ...wordsOf(line))]);
+    const [ours, theirs] = await both(line);
     expect([ours.code, ours.out]).toEqual([theirs.code, theirs.out]);
   });
 
   it('and either goes on where the other ended', async () => {
-    const first = await runGg(env, 'list-groups', '--page-size', '2', '--max-items', '1');
+    const first = await ggHere(env, 'list-groups', '--page-size', '2', '--max-items', '1');
     const { NextToken } = JSON.parse(first.out) as { NextToken: string };
     const rest = ['list-groups', '--page-size', '2', '--starting-token', NextToken, '--max-items', '1'];
-    const [ours, theirs] = await Promise.all([runGg(env, ...rest), runAws(env, ...rest)]);
+    const [ours, theirs] = await Promise.all([ggHere(env, ...rest), aws.run(env, ...rest)]);
     expect(ours).toEqual(theirs);
     const { NextToken: second } = JSON.parse(theirs.out) as { NextToken: string };
-    const last = await runGg(env, 'list-groups', '--starting-token', second);
+    const last = await ggHere(env, 'list-groups', '--starting-token', second);
     expect((JSON.parse(last.out) as { Groups: unknown[] }).Groups).toHaveLength(1);
   });
 
   it('and knows the same verbs', async () => {
-    const { err } = await runAws(env, 'no-such-verb');
+    const { err } = await aws.run(env, 'no-such-verb');
     expect(verbNames().filter((verb) => !new RegExp(`\\b${verb}\\b`).test(err))).toEqual([]);
   });
 });

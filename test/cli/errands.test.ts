@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PACKAGE_ROOT } from '../../greengrass/lib/package-root.js';
 import { Cloud } from '../cloud-api/harness.js';
-import { runGg } from './gg.js';
+import { run, runGg } from './gg.js';
 
 let cloud: Cloud;
 let folder: string;
@@ -34,13 +34,19 @@ it('bootstrap, device create, lambda publish and deploy go hand in hand', async 
   const env = { HOME: folder };
   const root = join(folder, 'root');
   const core = ['--group-name', 'attic', '--core-name', 'attic-core', '--root', root];
-  const made = await runGg(env, 'bootstrap', ...core, ...ready);
+  const ports = ['--core-mqtt-port', '8884', '--core-daemon-port', '8001'];
+  const made = await runGg(env, 'bootstrap', ...core, ...ports, ...ready);
   expect(made).toMatchObject({ code: 0, err: '' });
-  expect(made.out).toMatch(/^Group attic \(.+\), core attic-core: .+config\.json\nNext: greengrassd --root /);
+  expect(made.out).toMatch(
+    /^Group attic \(.+\), core attic-core: .+config\.json\nNext, on the core: sudo .+greengrassd start/,
+  );
   const config = JSON.parse(readFileSync(join(root, 'config', 'config.json'), 'utf8')) as {
     coreThing: Record<string, unknown>;
   };
-  expect(config.coreThing).toMatchObject({ iotMqttPort: 18883, ggHttpPort: 18443 });
+  expect(config.coreThing).toMatchObject({
+    ...{ iotMqttPort: 18883, ggHttpPort: 18443 },
+    ...{ ggMqttPort: 8884, ggDaemonPort: 8001 },
+  });
 
   const out = join(folder, 'thermometer');
   const device = ['--group', 'attic', '--name', 'thermometer', '--out', out, '--json'];
@@ -56,6 +62,36 @@ it('bootstrap, device create, lambda publish and deploy go hand in hand', async 
   const deployed = await runGg(env, 'deploy', '--group', 'attic', ...ready);
   expect(deployed).toMatchObject({ code: 0, err: '' });
   expect(deployed.out).toMatch(/^Deployment .+ started\n$/);
+});
+
+it('bootstrap writes a root for another machine: its configuration names the paths there', async () => {
+  const root = join(folder, 'to-copy');
+  const core = ['--group-name', 'cellar', '--core-name', 'cellar-core', '--root', root];
+  const made = await runGg({ HOME: folder }, 'bootstrap', ...core, '--root-on-core', '/greengrass', ...ready);
+  expect(made).toMatchObject({ code: 0, out: expect.stringMatching(/sudo \/greengrass\/ggc\/core/) });
+  const config = readFileSync(join(root, 'config', 'config.json'), 'utf8');
+  expect(config).toContain('"file:///greengrass/certs/root.ca.pem"');
+  expect(config).not.toContain(folder);
+  expect(readdirSync(join(root, 'certs'))).toHaveLength(4);
+});
+
+it('env gives a shell what it needs to reach the cloud, with nothing of it run as a command', async () => {
+  const file = join(folder, 'hostile.json');
+  const secretAccessKey = "it's $(touch touched) `x`";
+  const place = { host: 'h', port: 1 };
+  writeFileSync(
+    file,
+    JSON.stringify({
+      ...{ api: cloud.url, mqtt: place, https: place, caFile: '/ca.pem', region: 'us-east-1' },
+      ...{ accessKeyId: 'AKIA', secretAccessKey },
+    }),
+  );
+  const printed = await runGg({}, 'env', '--ready-file', file);
+  expect(printed).toMatchObject({ code: 0, err: '' });
+  const script = `eval "$1"; printf '%s|' "$AWS_ENDPOINT_URL" "$AWS_DEFAULT_REGION" "$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY"`;
+  const shell = await run('/bin/sh', ['-c', script, 'sh', printed.out], {});
+  expect(shell.out).toBe(`${cloud.url}|us-east-1|AKIA|${secretAccessKey}|`);
+  expect(await runGg({}, 'env')).toMatchObject({ code: 2, err: expect.stringMatching(/--ready-file/) });
 });
 
 it('errands say which key or place is missing', async () => {

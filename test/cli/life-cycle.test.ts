@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { Cloud } from '../cloud-api/harness.js';
-import { type Environment, environmentOf, runGg } from './gg.js';
+import { type Environment, environmentOf, ggHere, runGg, useEnvironment } from './gg.js';
 
 let cloud: Cloud;
 let env: Environment;
@@ -11,12 +11,13 @@ let env: Environment;
 beforeAll(async () => {
   cloud = await Cloud.start();
   env = environmentOf(cloud);
+  useEnvironment(env);
 });
 afterAll(() => cloud.stop());
 
 /** The answer as an object; fails with what gg said where it failed. */
 async function gg(...args: string[]): Promise<Record<string, unknown>> {
-  const { code, out, err } = await runGg(env, ...args);
+  const { code, out, err } = await ggHere(env, ...args);
   expect({ code, err }).toEqual({ code: 0, err: '' });
   return out === '' ? {} : (JSON.parse(out) as Record<string, unknown>);
 }
@@ -109,11 +110,13 @@ describe('a life cycle', () => {
 
   it('prints no line of the SDK where it is surprised, and the number that the service sent', async () => {
     const groupId = text(await gg('create-group', '--name', 'expiry'), 'Id');
-    const answer = await gg(
+    const { out, ...ended } = await runGg(
+      env,
       'update-group-certificate-configuration',
       ...['--group-id', groupId, '--certificate-expiry-in-milliseconds', '700000000'],
     );
-    expect(answer).toMatchObject({ CertificateExpiryInMilliseconds: 700000000, GroupId: groupId });
+    expect(ended).toEqual({ code: 0, err: '' });
+    expect(JSON.parse(out)).toMatchObject({ CertificateExpiryInMilliseconds: 700000000, GroupId: groupId });
   });
 });
 
@@ -162,7 +165,7 @@ describe('lists', () => {
   it('can be had as text, table and YAML', async () => {
     const [textual, table, yaml] = await Promise.all(
       ['text', 'table', 'yaml'].map(async (format) => {
-        const { code, out } = await runGg(env, '--output', format, 'list-device-definitions');
+        const { code, out } = await ggHere(env, '--output', format, 'list-device-definitions');
         expect(code).toBe(0);
         return out;
       }),

@@ -129,6 +129,13 @@ it('ends well at Ctrl-C, and leaves the router alone', async () => {
   expect(code).toBe(0);
 });
 
+it('ends where the signal comes before the first answer of the core', async () => {
+  const ended = new AbortController();
+  const first = coreControl(root).follow('/trace', ended.signal).next();
+  ended.abort();
+  expect(await first).toEqual({ done: true, value: undefined });
+});
+
 it('is bounded: what a slow reader misses is counted', async () => {
   const seen: unknown[] = [];
   const ended = new AbortController();

@@ -74,12 +74,12 @@ describeAsRoot.each([['http'], ['https']] as const)('a core behind a proxy (%s)'
     appendFileSync(join(system.root, 'certs/root.ca.pem'), ca.certificatePem);
     setPassword('pass@word');
     await greengrassd(system.root, 'start');
-  }, 90_000);
+  });
   afterAll(async () => {
     await system?.close();
     proxy?.close();
     for (const socket of sockets) socket.destroy();
-  }, 60_000);
+  });
 
   it('is deployed a function, asks for its server certificate and for credentials, all through the proxy', async () => {
     await system.clients.greengrass.send(
@@ -124,7 +124,7 @@ describeAsRoot.each([['http'], ['https']] as const)('a core behind a proxy (%s)'
     // MQTT and HTTPS each have their own.
     expect(targets.length).toBeGreaterThanOrEqual(2);
     expect(refused).toBe(0);
-  }, 90_000);
+  });
 
   it('says what is wrong where the password is, and never shows it', async () => {
     setPassword('mistaken');
@@ -135,5 +135,5 @@ describeAsRoot.each([['http'], ['https']] as const)('a core behind a proxy (%s)'
     );
     for (const secret of ['mistaken', 'pass@word'])
       expect(system.log('system/runtime.log')).not.toContain(secret);
-  }, 90_000);
+  });
 });

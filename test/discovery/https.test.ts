@@ -196,6 +196,25 @@ describe('the HTTPS server for devices and cores', () => {
     expect((await call('/greengrass/discover/thing/quiet', quiet)).status).toBe(401);
   });
 
+  it('allows discovery on conditions that hold, by the address and the thing', async () => {
+    const discovering = async (name: string, site: string, network: string) => {
+      const condition = {
+        StringEquals: { 'iot:Connection.Thing.Attributes[site]': 'berlin' },
+        IpAddress: { 'aws:SourceIp': network },
+      };
+      const allow = { Effect: 'Allow', Action: 'greengrass:Discover', Resource: '*', Condition: condition };
+      const identity = await cloud.identity(name, [allow]);
+      const thing = await cloud.store.things.find(name);
+      if (!thing) throw new Error('no thing');
+      await cloud.store.things.update({ ...thing, attributes: { site } });
+      return (await call(`/greengrass/discover/thing/${name}`, identity)).status;
+    };
+    // 404: allowed, but in no group.
+    expect(await discovering('at-home', 'berlin', '127.0.0.0/8')).toBe(404);
+    expect(await discovering('elsewhere', 'rome', '127.0.0.0/8')).toBe(401);
+    expect(await discovering('abroad', 'berlin', '10.0.0.0/8')).toBe(401);
+  });
+
   it('gives the group document as it was built', async () => {
     const { status, body } = await call(DEPLOYMENT, core);
     expect(status).toBe(200);

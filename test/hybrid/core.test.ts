@@ -118,18 +118,18 @@ describeAsRoot('a core of a hybrid cloud', () => {
     );
     arnOfAlias = AliasArn;
     await defineGroup();
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await greengrassd(root, 'stop').catch(() => undefined);
     const left = [...leftoversOf(clouds.folder), ...leftCgroups(root)];
     await clouds.close();
     expect(left).toEqual([]);
-  }, 60_000);
+  });
 
   it('gets its notice from AWS, document and code from us, and both know of its success', async () => {
     expect(await deploy()).toEqual({ status: 'Success' });
-  }, 60_000);
+  });
 
   it('serves a device that discovered it at ours; its messages for the cloud arrive at AWS', async () => {
     const { aws, hybrid } = clouds;
@@ -155,7 +155,7 @@ describeAsRoot('a core of a hybrid cloud', () => {
       await device.close();
       atAws.end(true);
     }
-  }, 60_000);
+  });
 
   it('runs the version that the alias at AWS names at the next deployment', async () => {
     const second = await publish(sourceOf('two'));
@@ -173,5 +173,5 @@ describeAsRoot('a core of a hybrid cloud', () => {
     const answer = await device.message('answer', (bytes) => bytes.includes('"b"'), 20_000);
     expect(JSON.parse(answer.toString('utf8'))).toMatchObject({ version: 'two' });
     await device.close();
-  }, 60_000);
+  });
 });

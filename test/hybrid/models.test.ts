@@ -172,14 +172,14 @@ describeAsRoot('a core of a hybrid cloud with models at AWS', () => {
     }));
     await greengrassd(root, 'start');
     await defineGroup();
-  }, 90_000);
+  });
   afterAll(async () => {
     await greengrassd(root, 'stop').catch(() => undefined);
     const left = [...leftoversOf(clouds.folder), ...leftCgroups(root)];
     await sageMaker.close();
     await clouds.close();
     expect(left).toEqual([]);
-  }, 60_000);
+  });
 
   /** A pinned function that does not come up without its models. */
   async function defineGroup(): Promise<void> {
@@ -267,7 +267,7 @@ def handler(event, context):
     expect(outcome.DeploymentStatus).toBe('Failure');
     expect(outcome.ErrorMessage).toContain('bucket greengrass-models has no object net.tar.gz');
     expect(outcome.ErrorMessage).toContain(`there is no training job ${JOB}`);
-  }, 60_000);
+  });
 
   it('gets both, and the new ones at the next deployment', async () => {
     const S3ModelArtifacts = 's3://sagemaker-out/cats-7/output/model.tar.gz';
@@ -285,5 +285,5 @@ def handler(event, context):
     expect(models()).toEqual(['job seven', 'net two']);
     const log = join(root, 'ggc/var/log/user/us-east-1', clouds.aws.accountId, 'reader.log');
     expect(readFileSync(log, 'utf8')).toMatch(/found net one.*found job seven.*found net two/s);
-  }, 90_000);
+  });
 });

@@ -10,6 +10,7 @@ import { type Clients, createClients } from '../../greengrass/cli/index.js';
 import { type AwsConfig, parseAwsConfig } from '../../greengrass/cloud/aws/config.js';
 import { type CloudAddresses, CloudService } from '../../greengrass/cloud/service.js';
 import { createLogger, type Logger, silentLogger } from '../../greengrass/lib/log.js';
+import { giveInstallation } from '../support/ready-made.js';
 
 export class TwoClouds {
   /** The log of the hybrid cloud, one entry a line. */
@@ -28,6 +29,8 @@ export class TwoClouds {
     // V1 asks for it: functions without a container reach their code through these folders.
     chmodSync(folder, 0o755);
     const clouds = new TwoClouds(folder);
+    // AWS is never new.
+    await giveInstallation(join(folder, 'aws'));
     await clouds.startAws();
     await clouds.startHybrid({ use });
     return clouds;

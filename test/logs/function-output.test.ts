@@ -46,7 +46,7 @@ describeAsRoot('the log of a function', () => {
     await bench.close();
     logs.close();
     rmSync(root, { recursive: true, force: true });
-  }, 30_000);
+  });
 
   const folder = () => join(root, 'var', 'log', 'user', 'us-east-1', '123456789012');
   const text = (name: string) => {

@@ -99,7 +99,7 @@ if (!hasCompiler) process.stdout.write('C SDK: skipped, there is no C compiler\n
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     }
     await bench.deploy(main, peer);
-  }, 60_000);
+  });
   afterAll(() => bench?.close(), 30_000);
 
   async function ask(event: string, topic = 'out'): Promise<string> {

@@ -37,7 +37,7 @@ export function describeSdk(language: SdkLanguage, describeIt: typeof describe):
       binary = bench.define('binary', files, { runtime, handler: binaryHandler, encoding: 'binary' });
       for (const { codeFolder } of [main, peer, binary]) install(codeFolder);
       await bench.deploy(main, peer, binary);
-    }, 60_000);
+    });
     afterAll(() => bench.close(), 60_000);
 
     let token = 0;

@@ -16,13 +16,8 @@ import type { Store } from '../../greengrass/cloud/store/store.js';
 import { connectOnce } from '../../greengrass/dev/device.js';
 import { silentLogger } from '../../greengrass/lib/log.js';
 import { Vault } from '../../greengrass/lib/vault.js';
-import {
-  type CertifiedKey,
-  certificateId,
-  createKeyPair,
-  createSelfSigned,
-  issueCertificate,
-} from '../../greengrass/lib/x509.js';
+import { type CertifiedKey, certificateId, issueCertificate } from '../../greengrass/lib/x509.js';
+import { readyKeyPair, readySelfSigned } from './ready-made.js';
 
 export const REGION = 'us-east-1';
 export const ACCOUNT = '123456789012';
@@ -59,8 +54,8 @@ export async function startCloudParts(): Promise<CloudParts> {
   const folder = mkdtempSync(join(tmpdir(), 'greengrass-cloud-'));
   const store = await openSqliteStore(join(folder, 'cloud.db'));
   const artifacts = new ArtifactFolder(join(folder, 'artifacts'));
-  const ca = await createSelfSigned({ subject: [['CN', 'ca']], notAfter: tomorrow(), isCa: true });
-  const keys = await createKeyPair();
+  const ca = await readySelfSigned({ subject: [['CN', 'ca']], notAfter: tomorrow(), isCa: true });
+  const keys = await readyKeyPair();
   const certPem = issueCertificate(ca, keys.publicKeyPem, {
     subject: [['CN', 'localhost']],
     notAfter: tomorrow(),
@@ -96,7 +91,7 @@ export async function startCloudParts(): Promise<CloudParts> {
     https,
     caPem: ca.certificatePem,
     identity: async (thingName, statements) => {
-      const own = await createSelfSigned({ subject: [['CN', thingName]], notAfter: tomorrow() });
+      const own = await readySelfSigned({ subject: [['CN', thingName]], notAfter: tomorrow() });
       const id = certificateId(own.certificatePem);
       const at = new Date().toISOString();
       const thingArn = `${IOT}:thing/${thingName}`;
@@ -139,7 +134,7 @@ export async function startCloudParts(): Promise<CloudParts> {
         ca: ca.certificatePem,
         cert: identity.certificatePem,
         key: identity.privateKeyPem,
-        connectTimeout: 5000,
+        connectTimeout: 30_000,
         ...options,
       });
       client.on('error', () => {});

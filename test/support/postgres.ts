@@ -3,9 +3,9 @@
  * PostgreSQL, `describeWithPostgres` skips.
  */
 import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../../greengrass/dev/programs.js';
 import { connect } from '../../greengrass/lib/postgres.js';
 import { type ChildProcess, run, start, waitForExit } from '../../greengrass/lib/subprocess.js';
 import { waitFor } from './wait-for.js';
@@ -27,15 +27,6 @@ export const hasPostgres = BIN !== undefined;
 export function describeWithPostgres(name: string, tests: () => void): void {
   if (hasPostgres) describe(name, tests);
   else describe.skip(`${name} (no PostgreSQL: apt-get install postgresql)`, tests);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 export class PostgresServer {

@@ -6,6 +6,7 @@ import { bootstrapCore, type Clients, createClients, createDevice } from '../../
 import { Device, type Discovery, discover, readCredentials } from '../../greengrass/dev/device.js';
 import { leftCgroups, leftoversOf } from '../../greengrass/dev/leftovers.js';
 import { freePort, greengrassd, type RunningCloud, startCloud } from '../../greengrass/dev/programs.js';
+import { giveInstallation } from './ready-made.js';
 
 export interface TestSystem {
   readonly folder: string;
@@ -30,6 +31,7 @@ export async function startSystem(
   // V1 asks for it: functions without a container reach their code through these folders.
   chmodSync(folder, 0o755);
   const root = join(folder, 'greengrass');
+  await giveInstallation(join(folder, 'cloud'));
   const cloud = await startCloud(join(folder, 'cloud'), {}, cloudOptions);
   const clients = createClients({ endpoint: cloud.info.api, ...cloud.info });
   const { mqtt, https, caFile } = cloud.info;

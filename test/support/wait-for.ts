@@ -1,5 +1,6 @@
 /** Waits for a condition, never for a time. */
 export interface WaitOptions {
+  /** 30 s where it is absent: nobody waits that long but on a machine that is very busy. */
   readonly timeoutMs?: number;
   readonly intervalMs?: number;
   /** Named in the error when the condition never came. */
@@ -9,7 +10,7 @@ export interface WaitOptions {
 /** Polls until `condition` answers something truthy, which it returns; a throw counts as "not yet". */
 export async function waitFor<T>(
   condition: () => T | Promise<T>,
-  { timeoutMs = 10_000, intervalMs = 20, what }: WaitOptions = {},
+  { timeoutMs = 30_000, intervalMs = 20, what }: WaitOptions = {},
 ): Promise<NonNullable<T>> {
   const deadline = Date.now() + timeoutMs;
   let last: unknown;

@@ -39,7 +39,7 @@ describeAsRoot('telemetry of a core', () => {
     );
     watcher = await watch();
     await greengrassd(system.root, 'start');
-  }, 90_000);
+  });
   afterAll(async () => {
     await watcher?.endAsync(true);
     await system?.close();
@@ -102,7 +102,7 @@ describeAsRoot('telemetry of a core', () => {
     await deploy(system, version);
     const found = await waitFor(() => points.findLast(({ NS }) => NS === arn), { timeoutMs: 20_000 });
     expect(found.M[0]).toMatchObject({ N: 'LambdaUngracefullyKilled', U: 'Count' });
-  }, 60_000);
+  });
 
   it('is switched off without a deployment, and stays off over a restart', async () => {
     await want('Off');
@@ -116,5 +116,5 @@ describeAsRoot('telemetry of a core', () => {
     await want('On');
     await inSync('On');
     await waitFor(() => points.length > before);
-  }, 60_000);
+  });
 });
