@@ -4,12 +4,13 @@ import { readFileSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { checkJson, z } from '../lib/check.js';
+import { unpackedRoot } from '../lib/package-root.js';
 import { socketPath } from '../lib/unix-socket.js';
 import { controlSocketPath } from '../model/control-socket.js';
 import { parseCoreConfig } from '../model/core-config.js';
 
-/** V1's place of the installation. */
-export const DEFAULT_ROOT = '/greengrass';
+/** The tree that gg came with, as greengrassd has it; else V1's place of the installation. */
+export const DEFAULT_ROOT = unpackedRoot() ?? '/greengrass';
 
 /** The core does not run, can't be reached, or refused; the message says what to do. */
 export class CoreControlError extends Error {

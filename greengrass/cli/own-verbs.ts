@@ -5,6 +5,7 @@ import { VERSION } from '../lib/package-root.js';
 import { addAdopt } from './adopt/verbs.js';
 import { SHELLS } from './completion/shells.js';
 import { addDeployment, addPlan } from './deployment-verbs.js';
+import { errorText } from './error-text.js';
 import { apiVerbList } from './overview.js';
 import { addShadow, addSpooler, addTrace } from './running-core-verbs.js';
 import {
@@ -194,7 +195,6 @@ export async function runOwnVerb(argv: readonly string[]): Promise<number> {
 }
 
 function messageOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.name !== 'CredentialsProviderError') return error.message;
+  if (!(error instanceof Error) || error.name !== 'CredentialsProviderError') return errorText(error);
   return 'there are no keys: give --ready-file, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY';
 }

@@ -12,9 +12,6 @@ import {
   CreateResourceDefinitionCommand,
   CreateSubscriptionDefinitionCommand,
   type Function as FunctionMember,
-  GetCoreDefinitionVersionCommand,
-  GetGroupVersionCommand,
-  ListGroupsCommand,
   type Resource,
 } from '@aws-sdk/client-greengrass';
 import {
@@ -42,6 +39,7 @@ import { corePolicy } from '../bootstrap.js';
 import { type Clients, present } from '../clients.js';
 import { devicePolicy } from '../device.js';
 import { type PolicyStatement, scopeOf } from '../identity.js';
+import { findGroup } from './find-group.js';
 import { type DiskFunction, isLocal, type V1Disk } from './v1-disk.js';
 
 export interface AdoptedGroup {
@@ -67,42 +65,6 @@ export async function createAdopted(
     }),
   );
   return { groupId, deploymentId: present(deployment.DeploymentId, 'DeploymentId') };
-}
-
-/** The group that an earlier try has made: it gets another version. Rejects where the name is another core's. */
-async function findGroup({ greengrass }: Clients, name: string, core: string): Promise<string | undefined> {
-  let NextToken: string | undefined;
-  do {
-    const page = await greengrass.send(new ListGroupsCommand(NextToken === undefined ? {} : { NextToken }));
-    NextToken = page.NextToken;
-    for (const { Id: GroupId, Name, LatestVersion } of page.Groups ?? []) {
-      if (Name !== name || GroupId === undefined) continue;
-      const cores = await coresOf(greengrass, GroupId, LatestVersion);
-      if (cores.length > 0 && !cores.includes(core)) {
-        throw new Error(
-          `the cloud has a group ${name} (${GroupId}) with core ${cores.join(', ')}. Give this one another name: --group-name; nothing was changed.`,
-        );
-      }
-      if (cores.length > 0) return GroupId;
-    }
-  } while (NextToken !== undefined);
-  return undefined;
-}
-
-async function coresOf(
-  greengrass: Clients['greengrass'],
-  GroupId: string,
-  GroupVersionId: string | undefined,
-): Promise<string[]> {
-  if (GroupVersionId === undefined) return [];
-  const { Definition } = await greengrass.send(new GetGroupVersionCommand({ GroupId, GroupVersionId }));
-  const [, CoreDefinitionId, CoreDefinitionVersionId] =
-    /\/cores\/([^/]+)\/versions\/([^/]+)$/.exec(Definition?.CoreDefinitionVersionArn ?? '') ?? [];
-  if (CoreDefinitionId === undefined || CoreDefinitionVersionId === undefined) return [];
-  const version = await greengrass.send(
-    new GetCoreDefinitionVersionCommand({ CoreDefinitionId, CoreDefinitionVersionId }),
-  );
-  return (version.Definition?.Cores ?? []).flatMap(({ ThingArn }) => ThingArn ?? []);
 }
 
 async function createThings(clients: Clients, { config, coreCertificate, group }: V1Disk): Promise<void> {

@@ -2,6 +2,7 @@
 import { CheckError } from '../../lib/check.js';
 import { GREENGRASS_API } from '../../model/greengrass-api.js';
 import { ConnectError, whereTo } from '../connect.js';
+import { errorText } from '../error-text.js';
 import { formatAnswer, type Printable } from '../output/output.js';
 import { UsageError } from '../usage-error.js';
 import { CallError } from './call-error.js';
@@ -85,7 +86,7 @@ function tell(verb: Verb, error: unknown, { err }: Terminal): number {
     err(`gg ${verb.name}: ${error.message}\n"gg ${verb.name} --help" lists the options.\n`);
     return 252;
   }
-  err(`\n${error instanceof Error ? error.message : String(error)}\n`);
+  err(`\n${errorText(error)}\n`);
   if (error instanceof CallError) return error.exitCode;
   return error instanceof ConnectError || error instanceof CheckError ? 253 : 255;
 }
