@@ -112,7 +112,8 @@ try {
     installPackages(home);
     cpSync(process.execPath, join(home, 'bin/node'));
   }
-  for (const part of ['core', 'lib', 'model']) {
+  // Of gg, a core has what asks the core itself (trace, spooler, shadow): the rest needs packages that are left out.
+  for (const part of ['core', 'lib', 'model', 'cli']) {
     cpSync(join(given.dist, 'greengrass', part), join(home, 'dist/greengrass', part), {
       recursive: true,
       filter: (path) => !path.endsWith('.map'),
@@ -123,6 +124,10 @@ try {
     join(home, 'greengrassd'),
     '#!/bin/sh\nhome=$(dirname "$(readlink -f "$0")")\nexec "$home/bin/node" "$home/dist/greengrass/core/bin/greengrassd.js" "$@"\n',
   );
+  writeProgram(
+    join(home, 'gg'),
+    '#!/bin/sh\nhome=$(dirname "$(readlink -f "$0")")\nexec "$home/bin/node" "$home/dist/greengrass/cli/gg.js" "$@"\n',
+  );
   writeProgram(join(home, 'ggc-ota'), readFileSync(join(root, 'greengrass/dev/ggc-ota.sh'), 'utf8'));
   // With what lies in the package only: a module that is missing is found here, and not on the devices.
   const programs = [
@@ -130,6 +135,10 @@ try {
     'core/ota/ota-agent.js',
     'core/service-client.js',
     'core/logs/log-files.js',
+    'cli/own-verbs.js',
+    'cli/trace.js',
+    'cli/spooler.js',
+    'cli/shadow.js',
   ];
   const loads = programs.map(
     (path) => `await import(${JSON.stringify(join(home, 'dist/greengrass', path))});`,

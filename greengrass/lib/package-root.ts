@@ -1,6 +1,6 @@
 /** Where this program's own files lie: the folder of package.json, in a clone as in an installed package. */
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 function findPackageRoot(): string {
@@ -15,6 +15,12 @@ function findPackageRoot(): string {
 
 /** Absolute path of the folder that holds package.json, `greengrass/runtimes`, `lambdas`, … */
 export const PACKAGE_ROOT = findPackageRoot();
+
+/** The tree that this program was unpacked into as a package, `<root>/ggc/packages/<version>`; undefined in a clone. */
+export function unpackedRoot(): string | undefined {
+  const folder = realpathSync(PACKAGE_ROOT);
+  return dirname(folder).endsWith('/ggc/packages') ? resolve(folder, '../../..') : undefined;
+}
 
 /** Version of the Core software, as in package.json. */
 export const VERSION = String(

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { errorText } from '../../greengrass/cli/error-text.js';
 import { PACKAGE_ROOT } from '../../greengrass/lib/package-root.js';
 import { Cloud } from '../cloud-api/harness.js';
 import { run, runGg } from './gg.js';
@@ -118,4 +119,13 @@ it('the help loads neither the SDK nor what checks input', async () => {
     .join();
   expect(loaded).toContain('own-verbs.js');
   expect(loaded).not.toMatch(/node_modules\/(@aws-sdk|@smithy|zod|yaml)\//);
+});
+
+it('without the AWS SDK, as on a core device, a verb says where to run it instead', () => {
+  const code = 'ERR_MODULE_NOT_FOUND';
+  const error = Object.assign(new Error("Cannot find package '@aws-sdk/client-greengrass' imported from x"), {
+    code,
+  });
+  expect(errorText(error)).toMatch(/run it where greengrass-cloud is installed/);
+  expect(errorText(new Error('else'))).toBe('else');
 });

@@ -55,7 +55,7 @@ export class ScriptedDeployer implements Deployer {
 }
 
 export class Cloud {
-  readonly published: Array<{ topic: string; payload: string; qos: number }> = [];
+  readonly published: Array<{ topic: string; payload: string; qos: number; retain?: true }> = [];
   readonly disconnected: string[] = [];
   readonly reviewed: string[] = [];
   readonly shadows = new Map<string, Buffer>();
@@ -178,8 +178,8 @@ export class Cloud {
       },
       messages: {
         port: 18883,
-        publish: async (topic, payload, qos) => {
-          published.push({ topic, payload: payload.toString(), qos });
+        publish: async (topic, payload, qos, retain) => {
+          published.push({ topic, payload: payload.toString(), qos, ...(retain ? { retain } : {}) });
         },
         disconnectCertificate: (id) => disconnected.push(id),
         review: async (id) => {

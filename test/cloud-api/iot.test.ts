@@ -267,6 +267,8 @@ describe('the data plane and STS', () => {
     const data = cloud.iotData();
     await data.send(new PublishCommand({ topic: 'a/b c/d', qos: 1, payload: Buffer.from('hello') }));
     expect(cloud.published.at(-1)).toEqual({ topic: 'a/b c/d', payload: 'hello', qos: 1 });
+    await data.send(new PublishCommand({ topic: 'kept', retain: true, payload: Buffer.from('x') }));
+    expect(cloud.published.pop()).toEqual({ topic: 'kept', payload: 'x', qos: 0, retain: true });
     expect(await refusalOf(data.send(new PublishCommand({ topic: 'a/#' })))).toMatchObject({ status: 400 });
     const shadow = '$aws/things/published/shadow/update';
     await data.send(new PublishCommand({ topic: shadow, payload: Buffer.from('{"state":{}}') }));

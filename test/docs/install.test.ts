@@ -113,5 +113,7 @@ describeWithClients('docs/install.md', () => {
     expect(ended.out).toMatch(/^Deployment .+: Success$/m);
     expect(ended.out).toMatch(/^hello\/world Hello world! Sent from Greengrass Core/m);
     expect(ended.out).toMatch(/"PortNumber": \d+/);
+    expect(ended.out).toMatch(/hello\/world {2}from function hello-world:1/);
+    expect(ended.out).toMatch(/^connection {2}connected for /m);
   }, 200_000);
 });

@@ -175,7 +175,11 @@ const PROCESSES: Attack[] = [
   {
     what: 'see a process of the host',
     script: `
-names = [read('/proc/%s/cmdline' % p) for p in os.listdir('/proc') if p.isdigit()]
+names = []
+for p in os.listdir('/proc'):
+    if p.isdigit():
+        try: names.append(read('/proc/%s/cmdline' % p))
+        except (FileNotFoundError, ProcessLookupError): pass # It has ended meanwhile.
 foreign = [n for n in names if n and 'lambda' not in n and 'greengrass' not in n and 'python' not in n]
 if foreign or len(names) > 6: won(str(names))`,
   },

@@ -44,7 +44,7 @@ export type Jobs = Pick<CloudJobs, 'create' | 'cancel' | 'cancelExecution' | 're
 
 /** The cloud's MQTT server. */
 export interface Messages {
-  publish(topic: string, payload: Buffer, qos: 0 | 1): Promise<void>;
+  publish(topic: string, payload: Buffer, qos: 0 | 1, retain?: boolean): Promise<void>;
   /** Ends the connections that were made with the certificate. */
   disconnectCertificate(certificateId: string): void;
   /** Reads the rights of the certificate's connections again: a policy of it has changed. */

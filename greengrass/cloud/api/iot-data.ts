@@ -70,7 +70,7 @@ async function publish({ shadows, messages }: ApiContext, call: Call): Promise<o
       `Invalid topic "${topic}": topics that begin with $ are reserved`,
     );
   } else {
-    await messages.publish(topic, call.body, qos);
+    await messages.publish(topic, call.body, qos, call.queryFlag('retain') === true);
   }
   return {};
 }

@@ -4,12 +4,12 @@
  * waits until it is healthy, prints its PID. Exit codes: 0 done, 1 failed, 2 wrong command line; `status` answers 3
  * where no daemon runs, as service scripts do.
  */
-import { mkdirSync, openSync, readFileSync, realpathSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { mkdirSync, openSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
 import { z } from '../../lib/check.js';
-import { PACKAGE_ROOT, VERSION } from '../../lib/package-root.js';
+import { unpackedRoot, VERSION } from '../../lib/package-root.js';
 import { start as startProcess } from '../../lib/subprocess.js';
 import type { CoreConfig } from '../../model/core-config.js';
 import { PidFile } from '../pid-file.js';
@@ -36,8 +36,8 @@ interface Options {
 /** `--root`, or the tree that this program was unpacked into: `<root>/ggc/packages/<version>`. */
 function findRoot(option: string | undefined): string {
   if (option !== undefined) return resolve(option);
-  const folder = realpathSync(PACKAGE_ROOT);
-  if (dirname(folder).endsWith('/ggc/packages')) return resolve(folder, '../../..');
+  const unpacked = unpackedRoot();
+  if (unpacked !== undefined) return unpacked;
   throw new Failure(
     'The greengrass root is not known: this program does not lie in <root>/ggc/packages. Name it: greengrassd --root DIR start',
   );
