@@ -11,4 +11,5 @@ export default {
   // Twenty seconds are enough on a quiet machine; three suites at a time on two cores are not quiet.
   testTimeout: 120_000,
   maxWorkers: 3,
+  testSequencer: '<rootDir>/greengrass/dev/long-first.mjs',
 };

@@ -23,7 +23,12 @@ const jest = spawnSync(
     `--outputFile=${results}`,
     ...process.argv.slice(2),
   ],
-  { ...options, stdio: ['ignore', 'ignore', 'inherit'] },
+  {
+    ...options,
+    stdio: ['ignore', 'ignore', 'inherit'],
+    // What the suites share: test/support/ready-made.ts.
+    env: { ...process.env, GREENGRASS_READY_MADE: join(folder, 'ready-made') },
+  },
 );
 
 let summary = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, numRuntimeErrorTestSuites: 0 };

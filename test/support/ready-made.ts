@@ -1,6 +1,6 @@
 /**
  * What costs every test much processor time and is never what it tests: RSA keys and the first start of a cloud. They
- * are made once and lie in a folder of the temporary files, where later suites and later runs find them.
+ * are made once for all suites of `npm test`, which removes them; jest by itself keeps them in a folder of its user.
  */
 import {
   cpSync,
@@ -67,9 +67,10 @@ async function makeInstallation(place: string): Promise<void> {
   }
 }
 
-/** The folder; each user has one, which others can't read. */
+/** The folder, which others can't read. */
 function shelf(): string {
-  const folder = join(tmpdir(), `greengrass-ready-made-${process.getuid?.() ?? 0}`);
+  const folder =
+    process.env.GREENGRASS_READY_MADE ?? join(tmpdir(), `greengrass-ready-made-${process.getuid?.() ?? 0}`);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const { uid, mode } = lstatSync(folder);
   if (uid !== (process.getuid?.() ?? uid) || (mode & 0o077) !== 0) {
