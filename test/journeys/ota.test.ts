@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CancelJobCommand, DescribeJobCommand, ListJobExecutionsForThingCommand } from '@aws-sdk/client-iot';
-import { inDaemon, OtaLab } from '../ota/ota-lab.js';
+import { hasten, inDaemon, OtaLab } from '../ota/ota-lab.js';
 import { describeAsRoot } from '../support/as-root.js';
 import { defineGroup, deploy } from '../support/group.js';
 import { waitFor } from '../support/wait-for.js';
@@ -67,10 +67,8 @@ describeAsRoot('a core that was installed from a package', () => {
     [
       'that hangs in its start',
       (home) => {
-        inDaemon(home, 'for (;;);');
-        // It is waited for, as long as version says: for little more than a minute.
-        const file = join(home, 'dist/greengrass/core/bin/greengrassd.js');
-        writeFileSync(file, readFileSync(file, 'utf8').replace('ms: 70_000', 'ms: 2_000'));
+        inDaemon(home, 'before', 'for (;;);');
+        hasten(home, { '70_000': 2_000 });
       },
       /^version 1\.0\.\d+ did not start: .*The daemon did not start within/s,
     ],
@@ -81,8 +79,13 @@ describeAsRoot('a core that was installed from a package', () => {
     ],
     [
       'that crashes after its start',
-      (home) => inDaemon(home, 'setTimeout(() => { throw new Error("broken"); }, 300);'),
+      (home) => inDaemon(home, 'after', 'setTimeout(() => { throw new Error("broken"); }, 300);'),
       /^version 1\.0\.\d+ did not stay: the daemon ended after its start/,
+    ],
+    [
+      'that hangs after its start',
+      (home) => inDaemon(home, 'after', 'setTimeout(() => { for (;;); }, 300);'),
+      /^version 1\.0\.\d+ did not stay: the daemon runs, but does not answer/,
     ],
     [
       'with an OTA agent that could bring no further update',

@@ -1,7 +1,6 @@
 /** A cloud and a core that was installed from a real package, with its OTA agent; all of it as processes. */
 import {
   copyFileSync,
-  cpSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -32,6 +31,8 @@ const ARCHITECTURE = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
 const WHOLE = process.env.OTA_WHOLE;
 const WHOLE_VERSION = '1.0.1';
 const FIRST_VERSION = '1.0.0';
+/** How long a daemon that hangs is waited for, in all versions. */
+const STOP = { '60_000': 5_000 };
 const ENDED = ['SUCCEEDED', 'FAILED', 'REJECTED', 'CANCELED'];
 
 /** Runs a program that has to succeed; answers what it printed. */
@@ -69,6 +70,7 @@ export class OtaLab {
     const lab = new OtaLab(system, new IoTClient({ endpoint, region: 'us-east-1', credentials }), key);
     lab.#first = await lab.#buildFirst();
     await must('tar', '-xzf', lab.#first, '-C', system.folder);
+    hasten(join(system.root, 'ggc/core'), STOP);
     return lab;
   }
 
@@ -127,6 +129,7 @@ export class OtaLab {
         rmSync(join(folder, 'greengrass', link));
         symlinkSync(target, join(folder, 'greengrass', link));
       }
+      hasten(home, STOP);
       edit?.(home);
       const file = this.#first.replace(`-${FIRST_VERSION}.`, `-${version}.`);
       await must('tar', '-czf', file, '-C', folder, 'greengrass');
@@ -231,10 +234,22 @@ export class OtaLab {
   }
 }
 
-/** Puts code in front of the daemon's. */
-export function inDaemon(home: string, code: string): void {
+/** Puts code before what the daemon does, or after it: there the daemon has said that it is ready. */
+export function inDaemon(home: string, place: 'before' | 'after', code: string): void {
   const file = join(home, 'dist/greengrass/core/bin/daemon.js');
-  const imports = readFileSync(file, 'utf8');
-  cpSync(file, `${file}.whole`);
-  writeFileSync(file, `${imports}\n${code}\n`);
+  const whole = readFileSync(file, 'utf8');
+  rmSync(file);
+  writeFileSync(file, place === 'before' ? `${code}\n${whole}` : `${whole}\n${code}\n`);
+}
+
+/** Waiting times of greengrassd, in ms, shorter than they are for users. */
+export function hasten(home: string, times: Readonly<Record<string, number>>): void {
+  const file = join(home, 'dist/greengrass/core/bin/greengrassd.js');
+  let text = readFileSync(file, 'utf8');
+  for (const [old, ms] of Object.entries(times)) {
+    if (!text.includes(old)) throw new Error(`${file} does not hold ${old}`);
+    text = text.replace(old, String(ms));
+  }
+  rmSync(file);
+  writeFileSync(file, text);
 }

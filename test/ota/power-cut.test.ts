@@ -67,7 +67,7 @@ describeAsRoot('a core whose power is cut in an update', () => {
 
   it('at each step of the way back, runs the old version in the end', async () => {
     const before = lab.installed;
-    const version = await lab.publish((home) => inDaemon(home, 'process.exit(3);'));
+    const version = await lab.publish((home) => inDaemon(home, 'after', 'process.exit(3);'));
     const { status, statusDetails } = await cutAt(RETURN_STEPS, [before, version]);
     expect(status).toBe('FAILED');
     expect(statusDetails?.detailsMap).toMatchObject({

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { run } from '../../lib/subprocess.js';
+import { daemonAnswers } from './daemon-answers.js';
 
 /** `greengrassd start` waits for the daemon by itself, for a little over a minute. */
 const COMMAND_TIMEOUT_MS = 120_000;
@@ -46,7 +47,8 @@ export class Greengrassd {
       if (code !== 0 || (first !== undefined && pid !== first)) {
         return `the daemon ended after its start (${join(this.root, 'ggc/var/log/crash.log')})`;
       }
-      if (isLast) return undefined;
+      if (isLast)
+        return (await daemonAnswers(this.root)) ? undefined : 'the daemon runs, but does not answer';
       first = pid;
       await delay(Math.min(LOOK_INTERVAL_MS, Math.max(0, deadline - Date.now())));
     }
