@@ -95,12 +95,23 @@ export function compareGroups(
       ...others,
     ],
     kept: { functions: functions.kept, devices: devices.kept, subscriptions: subscriptions.kept },
-    notes: after.functions
-      .filter(({ FunctionArn = '' }) => !/:(\d+|\$LATEST)$/.test(FunctionArn))
-      .map(
-        ({ FunctionArn }) =>
-          `${FunctionArn} is named by an alias: it is replaced as well where the alias points to another version by then`,
-      ),
+    notes: [
+      ...after.functions
+        .filter(({ FunctionArn = '' }) => !/:(\d+|\$LATEST)$/.test(FunctionArn))
+        .map(
+          ({ FunctionArn }) =>
+            `${FunctionArn} is named by an alias: it is replaced as well where the alias points to another version by then`,
+        ),
+      ...after.resources.flatMap(({ Name, ResourceDataContainer: data }) => {
+        if (data?.SecretsManagerSecretResourceData) {
+          return [`resource ${Name} is a secret: functions get the values that it has by then`];
+        }
+        if (data?.S3MachineLearningModelResourceData ?? data?.SageMakerMachineLearningModelResourceData) {
+          return [`resource ${Name} is a model: functions get the file that is there by then`];
+        }
+        return [];
+      }),
+    ],
   };
 }
 

@@ -88,6 +88,27 @@ describe('the plan of a deployment', () => {
     expect(notes).toEqual([expect.stringContaining(`${LAMBDA}live:prod is named by an alias`)]);
   });
 
+  it('says of secrets and models that they are read when it is deployed, also by the same version', () => {
+    const resource = (Name: string, ResourceDataContainer: object) => ({
+      Id: Name,
+      Name,
+      ResourceDataContainer,
+    });
+    const same = group({
+      resources: [
+        resource('door', { SecretsManagerSecretResourceData: { ARN: 'arn' } }),
+        resource('eyes', { S3MachineLearningModelResourceData: { S3Uri: 's3://models/eyes.zip' } }),
+        resource('disk', { LocalVolumeResourceData: { SourcePath: '/a' } }),
+      ],
+    });
+    const { changes, notes } = compareGroups(same, same);
+    expect(changes).toEqual([]);
+    expect(notes).toEqual([
+      expect.stringContaining('resource door is a secret'),
+      expect.stringContaining('resource eyes is a model'),
+    ]);
+  });
+
   it('is told in words', () => {
     const plan = {
       groupId: 'g',
