@@ -27,7 +27,9 @@ const LONGEST = [
 const root = fileURLToPath(new URL('../..', import.meta.url));
 for (const suite of LONGEST) {
   if (!existsSync(join(root, 'test', `${suite}.test.ts`))) {
-    throw new Error(`greengrass/dev/long-first.mjs names test/${suite}.test.ts, which is not there: take it out`);
+    throw new Error(
+      `greengrass/dev/long-first.mjs names test/${suite}.test.ts, which is not there: take it out`,
+    );
   }
 }
 

@@ -44,7 +44,7 @@ export const DEPLOYMENT_STAGES = [
 ] as const;
 export type DeploymentStage = (typeof DEPLOYMENT_STAGES)[number];
 
-export const errorDetail = z.object({
+const errorDetail = z.object({
   DetailedErrorCode: z.string(),
   DetailedErrorMessage: z.string(),
 });

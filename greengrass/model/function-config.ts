@@ -18,7 +18,7 @@ export const execution = z.object({
 });
 export type Execution = z.infer<typeof execution>;
 
-export const resourceAccessPolicy = z.object({
+const resourceAccessPolicy = z.object({
   ResourceId: z.string().min(1).max(128),
   Permission: z.enum(['ro', 'rw']).optional(),
 });

@@ -19,7 +19,7 @@ export const groupMember = z.object({ thingArn: z.string(), certArn: z.string() 
 export type GroupMember = z.infer<typeof groupMember>;
 
 /** One function as the core runs it: the group's settings and those that Lambda keeps (handler, runtime, digest). */
-export const deploymentConfiguration = z.object({
+const deploymentConfiguration = z.object({
   Priority: z.number().int().optional(),
   Pinned: z.boolean().optional(),
   /** Digest of the zip, base64, as Lambda gives it. */
@@ -87,7 +87,7 @@ const modelArtifact = {
 };
 
 const resourceBase = { Id: id, Name: z.string().optional() };
-export const groupResource = z.discriminatedUnion('Type', [
+const groupResource = z.discriminatedUnion('Type', [
   z.object({
     ...resourceBase,
     Type: z.literal('LOCAL_VOLUME'),
@@ -171,7 +171,7 @@ function content<S extends z.ZodType>(schema: S) {
     .default({ Content: [] });
 }
 
-export const groupDefinitions = z
+const groupDefinitions = z
   .object({
     Resources: content(groupResource),
     Lambdas: content(groupFunction),

@@ -11,13 +11,13 @@ export type ModelPermission = 'ro' | 'rw';
 /** An archive is unpacked at the destination, any other file lies there under its own name. */
 export type ModelFormat = 'tar.gz' | 'zip' | 'file';
 
-export function modelFormatOf(fileName: string): ModelFormat {
+function modelFormatOf(fileName: string): ModelFormat {
   if (/\.(tar\.gz|tgz)$/i.test(fileName)) return 'tar.gz';
   return /\.zip$/i.test(fileName) ? 'zip' : 'file';
 }
 
 /** SHA-256 of the artifact in hex. */
-export function modelDigest({ Data }: ModelResource): string {
+function modelDigest({ Data }: ModelResource): string {
   return Data.ArtifactArn.slice(Data.ArtifactArn.lastIndexOf('/') + 1);
 }
 

@@ -17,8 +17,8 @@ export const shadowSyncMember = z.object({
 export type ShadowSyncMember = z.output<typeof shadowSyncMember>;
 
 /** Attributes of a thing in the registry that say how its shadows are synced: V1's API has no member for it. */
-export const DIRECTION_ATTRIBUTE = 'greengrass:shadowDirection';
-export const NAMES_ATTRIBUTE = 'greengrass:shadowNames';
+const DIRECTION_ATTRIBUTE = 'greengrass:shadowDirection';
+const NAMES_ATTRIBUTE = 'greengrass:shadowNames';
 
 /** The member for a thing with these attributes; names are separated by commas. Answers a problem in words otherwise. */
 export function shadowSyncMemberOf(

@@ -2,7 +2,7 @@
  * The API's error table: every type that a caller can be refused with, and its HTTP status. Greengrass, AWS IoT, Lambda
  * and the signature check share it; a type means the same everywhere.
  */
-export const API_ERRORS = {
+const API_ERRORS = {
   // the signature
   MissingAuthenticationTokenException: 403,
   UnrecognizedClientException: 403,

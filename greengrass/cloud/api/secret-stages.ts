@@ -5,7 +5,7 @@
 import type { SecretVersion } from '../store/secrets.js';
 
 export const CURRENT = 'AWSCURRENT';
-export const PREVIOUS = 'AWSPREVIOUS';
+const PREVIOUS = 'AWSPREVIOUS';
 /** Versions that a secret keeps; those without a label go first, the oldest at once. */
 const MAX_VERSIONS = 100;
 

@@ -15,7 +15,7 @@ export const CHUNKED_DIGESTS: ReadonlyMap<string, { readonly isSigned: boolean }
   ['STREAMING-UNSIGNED-PAYLOAD-TRAILER', { isSigned: false }],
 ]);
 /** How far the signer's clock may be off, either way. */
-export const MAX_SKEW_MS = 15 * 60 * 1000;
+const MAX_SKEW_MS = 15 * 60 * 1000;
 /** Longest life of a presigned URL in seconds. */
 const MAX_PRESIGNED_S = 604_800;
 

@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import { CheckError, checkJson, z } from '../../lib/check.js';
 
 /** What can be taken from AWS in place of from here. */
-export const AWS_PARTS = ['iot', 'lambda', 'secretsManager', 's3', 'sageMaker'] as const;
+const AWS_PARTS = ['iot', 'lambda', 'secretsManager', 's3', 'sageMaker'] as const;
 export type AwsPart = (typeof AWS_PARTS)[number];
 
 const endpoint = z.url({

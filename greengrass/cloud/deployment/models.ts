@@ -7,7 +7,7 @@ import { ObjectError } from '../store/object-source.js';
 import type { ArtifactStore } from '../store/store.js';
 
 /** S3 takes no larger object in one piece. */
-export const MAX_MODEL_BYTES = 5 * 1024 ** 3;
+const MAX_MODEL_BYTES = 5 * 1024 ** 3;
 const MAX_KNOWN = 1_000;
 
 export interface KeptModel {

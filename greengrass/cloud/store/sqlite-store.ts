@@ -51,7 +51,7 @@ export async function openSqliteStoreBeside(path: string): Promise<Store> {
 }
 
 /** The same, before the aggregates. */
-export function openSqlite(path: string): { sql: Sql; close: () => Promise<void> } {
+function openSqlite(path: string): { sql: Sql; close: () => Promise<void> } {
   const folder = dirname(path);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const lock = holdAlone(folder, path);

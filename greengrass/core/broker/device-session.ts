@@ -16,7 +16,7 @@ const MAX_KNOWN_TOPICS = 1024;
 export type Filters = ReadonlyMap<string, 0 | 1>;
 
 /** Highest QoS of the filters that take the topic, or undefined where none does. MQTT's rules, not V1's. */
-export function subscribedQos(filters: Filters, topic: string): 0 | 1 | undefined {
+function subscribedQos(filters: Filters, topic: string): 0 | 1 | undefined {
   const exact = filters.get(topic);
   if (exact === 1) return 1;
   let best: 0 | 1 | undefined = exact;

@@ -12,7 +12,7 @@ import type { SessionStore, StoredMessage } from './session-store.js';
 
 /** Most messages and bytes kept for one device; what comes beyond is refused. */
 export const MAX_KEPT_MESSAGES = 10_000;
-export const MAX_KEPT_BYTES = 64 * 1024 * 1024;
+const MAX_KEPT_BYTES = 64 * 1024 * 1024;
 /** Messages on their way at once. */
 const WINDOW = 1000;
 /** A full mailbox is searched for what has expired no more often. */

@@ -2,8 +2,8 @@
 import type { FullPolicy } from './spool.js';
 
 /** V1: at least this many bytes. */
-export const MIN_SPOOL_BYTES = 262_144;
-export const DEFAULT_SPOOL_BYTES = 2_621_440;
+const MIN_SPOOL_BYTES = 262_144;
+const DEFAULT_SPOOL_BYTES = 2_621_440;
 
 export interface SpoolSettings {
   readonly storage: 'Memory' | 'FileSystem';

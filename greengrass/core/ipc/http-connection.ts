@@ -16,7 +16,7 @@ const END_OF_HEAD = Buffer.from('\r\n\r\n');
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 
 /** What a connection waits for, and how long in seconds; undefined: as long as it takes. */
-export const PATIENCE_S = {
+const PATIENCE_S = {
   /** The first request, or the next one. */
   request: 600,
   firstRequest: 75,

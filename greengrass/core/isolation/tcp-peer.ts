@@ -13,7 +13,7 @@ export function holdsConnection(pids: readonly number[], clientPort: number, ser
 }
 
 /** Inode of the client's socket; undefined where nobody holds it any more. `table` is the text of /proc/net/tcp. */
-export function clientInode(table: string, clientPort: number, serverPort: number): string | undefined {
+function clientInode(table: string, clientPort: number, serverPort: number): string | undefined {
   // "sl: local remote state queues timer retransmits uid timeout inode"; addresses as the machine keeps them.
   const local = `:${hexPort(clientPort)}`;
   const remote = `:${hexPort(serverPort)}`;

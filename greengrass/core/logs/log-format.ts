@@ -8,7 +8,7 @@ const LEVELS: ReadonlyArray<readonly [number, string]> = [
 ];
 
 /** V1's name of a pino level; what is below INFO is DEBUG. */
-export function levelName(level: number): string {
+function levelName(level: number): string {
   return LEVELS.find(([from]) => level >= from)?.[1] ?? 'DEBUG';
 }
 
