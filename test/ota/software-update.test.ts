@@ -12,6 +12,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SoftwarePackages } from '../../greengrass/core/ota/software-packages.js';
@@ -55,21 +56,31 @@ async function packageOf(version: string, starts: number, key = keys.privateKey,
   return { file, version, signature: sign(null, digest, key).toString('base64') };
 }
 
-const updater = (managedRespawn = false) =>
-  new SoftwareUpdate({ root, publicKeyPem, managedRespawn, healthWindowMs: 0, logger: silentLogger() });
+const options = (managedRespawn = false) => ({
+  ...{ root, publicKeyPem, managedRespawn, healthWindowMs: 0, logger: silentLogger() },
+  controlSocket: join(folder, 'control.sock'),
+});
+const updater = (managedRespawn = false) => new SoftwareUpdate(options(managedRespawn));
 const script = (name: string, text: string, mode = 0o700) => {
   writeProgram(join(root, 'usr/scripts', name), `#!/bin/sh\n${text}\n`);
   chmodSync(join(root, 'usr/scripts', name), mode);
 };
 
 describeAsRoot('core software', () => {
-  beforeEach(() => {
+  /** In the daemon's place. */
+  let control: Server;
+  beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), 'greengrass-ota-'));
     root = join(folder, 'greengrass');
     writeProgram(join(root, 'ggc/packages/1.0.0/greengrassd'), greengrassd('1.0.0', 0));
     symlinkSync('packages/1.0.0', join(root, 'ggc/core'));
+    control = createServer((_request, response) => response.writeHead(404).end());
+    await new Promise<void>((resolve) => control.listen(options().controlSocket, resolve));
   });
-  afterEach(() => rmSync(folder, { recursive: true, force: true }));
+  afterEach(() => {
+    control.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
 
   it('is stopped, switched by its link and started; the version before stays as the way back', async () => {
     expect(await updater().update(await packageOf('1.0.1', 0))).toEqual({
@@ -96,10 +107,18 @@ describeAsRoot('core software', () => {
     expect(readdirSync(join(root, 'ggc/packages'))).toEqual(['1.0.0']);
   });
 
+  it('goes back where the new version runs, but does not answer', async () => {
+    control.close();
+    expect(await updater().update(await packageOf('1.0.1', 0))).toMatchObject({
+      ...{ status: 'FAILED', runs: '1.0.0' },
+      reason: 'version 1.0.1 did not stay: the daemon runs, but does not answer',
+    });
+    expect(calls()).toEqual(['1.0.0 stop', '1.0.1 start', '1.0.0 stop', '1.0.0 start']);
+  });
+
   it('goes back where the command of the new version hangs', async () => {
     const software = await packageOf('1.0.1', 0, keys.privateKey, '', 'exec sleep 100');
-    const options = { root, publicKeyPem, managedRespawn: false, healthWindowMs: 0, logger: silentLogger() };
-    const end = await new SoftwareUpdate({ ...options, commandTimeoutMs: 500 }).update(software);
+    const end = await new SoftwareUpdate({ ...options(), commandTimeoutMs: 500 }).update(software);
     expect(end).toMatchObject({
       ...{ status: 'FAILED', runs: '1.0.0' },
       reason: expect.stringMatching(/^version 1\.0\.1 did not start: /),

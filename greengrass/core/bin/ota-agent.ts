@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createLogger, type LogLevel } from '../../lib/log.js';
 import { PACKAGE_ROOT, VERSION } from '../../lib/package-root.js';
+import { controlSocketPath } from '../../model/control-socket.js';
 import type { SoftwareUpdateJob } from '../../model/software-version.js';
 import { readCredentials } from '../core-credentials.js';
 import { IotConnection } from '../iot-client/connection.js';
@@ -82,6 +83,7 @@ async function main(root: string): Promise<void> {
   /** Read anew for each update: the operator may have changed it. */
   const updateOptions = () => ({
     ...{ root, logger, managedRespawn: readRootConfig(root).config.managedRespawn },
+    controlSocket: controlSocketPath(config.writeDirectory),
     publicKeyPem: trustedKeys(root),
     options: given.insecure ? ['-i'] : [],
     healthWindowMs: Number(given['health-window']) * 1000 || 0,

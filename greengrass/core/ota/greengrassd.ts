@@ -21,6 +21,7 @@ export class Greengrassd {
   constructor(
     private readonly root: string,
     private readonly options: readonly string[],
+    private readonly controlSocket: string,
     private readonly timeoutMs = COMMAND_TIMEOUT_MS,
   ) {}
 
@@ -48,7 +49,7 @@ export class Greengrassd {
         return `the daemon ended after its start (${join(this.root, 'ggc/var/log/crash.log')})`;
       }
       if (isLast)
-        return (await daemonAnswers(this.root)) ? undefined : 'the daemon runs, but does not answer';
+        return (await daemonAnswers(this.controlSocket)) ? undefined : 'the daemon runs, but does not answer';
       first = pid;
       await delay(Math.min(LOOK_INTERVAL_MS, Math.max(0, deadline - Date.now())));
     }

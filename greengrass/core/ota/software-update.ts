@@ -46,6 +46,8 @@ export interface UpdateOptions {
   readonly managedRespawn: boolean;
   /** Options of greengrassd, such as `-i`. */
   readonly options?: readonly string[];
+  /** A daemon that is well answers there. */
+  readonly controlSocket: string;
   readonly healthWindowMs?: number;
   /** A command of greengrassd that takes longer is killed, and has failed. */
   readonly commandTimeoutMs?: number;
@@ -60,12 +62,12 @@ export class SoftwareUpdate {
   readonly #greengrassd: Greengrassd;
 
   constructor(options: UpdateOptions) {
-    const { root } = options;
+    const { root, controlSocket, commandTimeoutMs } = options;
     this.#options = options;
     this.#packages = new SoftwarePackages(root);
     this.#record = new UpdateRecord(root);
     this.#scripts = new OperatorScripts(root, 'ggc', options.managedRespawn);
-    this.#greengrassd = new Greengrassd(root, options.options ?? [], options.commandTimeoutMs);
+    this.#greengrassd = new Greengrassd(root, options.options ?? [], controlSocket, commandTimeoutMs);
   }
 
   /** Rejects with UpdateRefused where it has not begun and nothing has changed. */
