@@ -25,7 +25,7 @@ import { compileTable } from './router/subscription-table.js';
 
 /** States of a worker whose code is not loaded yet. */
 const LOADING = new Set(['NotStarted', 'Starting']);
-/** Longest that a deployment waits until this core's addresses are in the cloud. */
+/** Longest that a deployment waits until the cloud has this core's addresses and subscriptions. */
 const ANNOUNCE_LIMIT_MS = 3_000;
 
 export interface GroupParts {
@@ -39,7 +39,7 @@ export interface GroupParts {
   readonly logger: Logger;
   /** Called with each group that takes over, for the parts that only look at it (IP detector, spooler). */
   readonly onGroup: (group: GroupDocument) => void;
-  /** Resolves when the cloud knows where devices find this core; never rejects, and may take as long as a cut network does. */
+  /** Resolves when the cloud has this core's addresses and subscriptions, which a cut network may delay for long; never rejects. */
   readonly announced: () => Promise<void>;
   /** Hosts that the local MQTT server answers at. */
   readonly hosts: () => string[];

@@ -298,6 +298,7 @@ const STRUCTURES = forge.pki as unknown as {
 function signer(privateKeyPem: string, toBeSigned: () => forge.asn1.Asn1): forge.pki.rsa.PrivateKey {
   const key = createPrivateKey(privateKeyPem);
   const own = { sign: () => sign('sha256', derOf(toBeSigned()), key).toString('latin1') };
+  // sign() of its certificates and requests calls nothing else of a key; its types ask for the numbers too.
   return own as unknown as forge.pki.rsa.PrivateKey;
 }
 

@@ -95,7 +95,16 @@ describe("a device's topic filters follow MQTT, not V1's rules for subscriptions
     ['a/+', 'a', false],
     ['/+', '/a', true],
     ['+', '/a', false],
-  ])('%s on %s: %s', async (filter, topic, isTaken) => {
+    ['+/+', '/', true],
+    ['/+', '/', true],
+    ['a/+/b', 'a//b', true],
+    ['a/#', 'a/', true],
+    ['#', '/', true],
+    ['A', 'a', false],
+    ['+/a', '$x/a', false],
+    ['$x/#', '$x/a/b', true],
+    ['$x/+', '$x/a', true],
+  ])('%s on %s: %s [MQTT-4.7.1-3], [MQTT-4.7.2-1]', async (filter, topic, isTaken) => {
     const client = await connected();
     client.send(subscribePacket(1, filter));
     expect((await client.next(0x90)).body[2]).toBeLessThan(2);

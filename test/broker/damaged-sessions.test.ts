@@ -1,17 +1,8 @@
 /** Kept sessions on a disk that is full, and in a file that is damaged: never a crash, and nobody else suffers. */
-import {
-  closeSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { run } from '../../greengrass/lib/subprocess.js';
+import { SmallDisk } from '../support/small-disk.js';
 import { waitFor } from '../support/wait-for.js';
 import { BrokerBench, makeDevice, type TestDevice } from './bench.js';
 import { PUBLISH, pubackPacket, published, RawClient, subscribePacket } from './raw-client.js';
@@ -133,33 +124,16 @@ it('a page that is damaged while the core runs costs the messages in it, with a 
 });
 
 (isRoot ? describe : describe.skip)('on a full disk', () => {
-  let disk: string;
-  const filler = () => join(disk, 'filler');
+  let disk: SmallDisk;
   beforeEach(async () => {
-    disk = join(folder, 'disk');
-    mkdirSync(disk);
-    await run('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk]);
-    await start(join(disk, 'sessions.db'));
+    disk = await SmallDisk.mount(join(folder, 'disk'));
+    await start(join(disk.path, 'sessions.db'));
   });
-  // Before the folder is removed.
-  afterEach(() => run('umount', ['-l', disk]));
-
-  /** Takes all the room that is left, to the last page. */
-  function fill(): void {
-    for (const size of [1024 * 1024, 64 * 1024, 4096]) {
-      for (let failed = false; !failed; ) {
-        try {
-          writeFileSync(filler(), Buffer.alloc(size), { flag: 'a' });
-        } catch {
-          failed = true;
-        }
-      }
-    }
-  }
+  afterEach(() => disk.unmount());
 
   /** Until nothing more can be stored: the log of the database has some room of its own. */
   async function exhaust(): Promise<number> {
-    fill();
+    disk.fill();
     let stored = 0;
     while (deliver(Buffer.alloc(8000, 'f')) && bench.server.endpoint.settle?.() !== false) stored += 1;
     return stored;
@@ -174,7 +148,7 @@ it('a page that is damaged while the core runs costs the messages in it, with a 
     refused.send(connectPacket('fan', KEEP));
     await refused.closed();
     expect(refused.packets).toEqual([]);
-    rmSync(filler());
+    disk.free();
     // The session is there in memory, its row is not: what hangs on it must be written all the same.
     const again = await subscribed(fan);
     expect(deliver('for the fan', fan)).toBe(true);
@@ -200,7 +174,7 @@ it('a page that is damaged while the core runs costs the messages in it, with a 
     await first.settle();
     // The end of the fan's session.
     await away(await connected(fan, { flags: 2 }));
-    rmSync(filler());
+    disk.free();
     await away(await subscribed(fan));
     expect(bench.server.endpoint.settle?.()).toBe(true);
     await bench.restart(lamp as TestDevice, fan as TestDevice);

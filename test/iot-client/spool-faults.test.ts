@@ -1,5 +1,5 @@
 /** The spool in a file: killed processes, torn files, full disks, and more messages than memory should hold. */
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -8,7 +8,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { FileSpool } from '../../greengrass/core/iot-client/file-spool.js';
 import type { SpooledMessage, SpoolListener } from '../../greengrass/core/iot-client/spool.js';
-import { run, start, waitForExit } from '../../greengrass/lib/subprocess.js';
+import { start, waitForExit } from '../../greengrass/lib/subprocess.js';
+import { SmallDisk } from '../support/small-disk.js';
 import { waitFor } from '../support/wait-for.js';
 
 const WRITER = fileURLToPath(new URL('./spool-writer.js', import.meta.url));
@@ -126,17 +127,14 @@ it('memory does not grow with what lies on the disk', () => {
 });
 
 (isRoot ? describe : describe.skip)('a full disk', () => {
-  let disk: string;
-  const filler = () => join(disk, 'filler');
+  let disk: SmallDisk;
   beforeEach(async () => {
-    disk = join(root, 'disk');
-    mkdirSync(disk);
-    await run('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk]);
+    disk = await SmallDisk.mount(join(root, 'disk'));
   });
-  afterEach(() => run('umount', ['-l', disk]));
+  afterEach(() => disk.unmount());
 
   it('makes the oldest messages give way, as a full spool does', () => {
-    const spool = open(join(disk, 'spool.db'));
+    const spool = open(join(disk.path, 'spool.db'));
     for (let n = 0; n < 40; n++) {
       spool.push('t', Buffer.alloc(100_000, String(n % 10)));
       expect(spool.flush()).toBe(true);
@@ -152,12 +150,12 @@ it('memory does not grow with what lies on the disk', () => {
   });
 
   it('keeps messages in memory where nothing can be stored, sends them from there, and stores again later', async () => {
-    const spool = open(join(disk, 'spool.db'), 300_000);
+    const spool = open(join(disk.path, 'spool.db'), 300_000);
     spool.push('t', Buffer.from('0'));
     expect(spool.flush()).toBe(true);
     // Others took the reserve as well.
-    rmSync(join(disk, 'spool.db-reserve'));
-    fill();
+    rmSync(join(disk.path, 'spool.db-reserve'));
+    disk.fill();
     const taken: number[] = [];
     for (let n = 1; n < 10; n++) {
       if (spool.push('t', Buffer.alloc(50_000, String(n)))) taken.push(n);
@@ -170,21 +168,21 @@ it('memory does not grow with what lies on the disk', () => {
     expect(read.map(({ payload }) => String(payload)[0])).toEqual(['0', '1', '2', '3', '4', '5']);
     for (const message of read.slice(0, 3)) spool.remove(message);
     expect(spool.length).toBe(3);
-    rmSync(filler());
+    disk.free();
     await waitFor(() => troubles.length === 2);
     expect([troubles[1], spool.flush(), spool.length]).toEqual([undefined, true, 3]);
     spool.close();
-    const after = open(join(disk, 'spool.db'));
+    const after = open(join(disk.path, 'spool.db'));
     expect(after.after(0, 100, 1e9).map(({ payload }) => String(payload)[0])).toEqual(['3', '4', '5']);
     after.close();
   });
 
   it('is no reason not to start: the reserve makes it possible to open what is there', () => {
-    const path = join(disk, 'spool.db');
+    const path = join(disk.path, 'spool.db');
     const before = open(path, 1_000_000);
     for (let n = 0; n < 5; n++) before.push('t', Buffer.from(String(n)));
     before.close();
-    fill();
+    disk.fill();
     const after = open(path, 1_000_000);
     expect(numbers(after)).toEqual([0, 1, 2, 3, 4]);
     after.push('t', Buffer.from('5'));
@@ -201,25 +199,16 @@ it('memory does not grow with what lies on the disk', () => {
         lost += count;
       },
     };
-    const spool = new FileSpool(join(disk, 'spool.db'), { maxBytes: 300_000, full: 'keepNewest' }, telling);
-    rmSync(join(disk, 'spool.db-reserve'));
-    fill();
+    const spool = new FileSpool(
+      join(disk.path, 'spool.db'),
+      { maxBytes: 300_000, full: 'keepNewest' },
+      telling,
+    );
+    rmSync(join(disk.path, 'spool.db-reserve'));
+    disk.fill();
     for (let n = 0; n < 3; n++) spool.push('t', Buffer.alloc(50_000));
     expect(spool.flush()).toBe(false);
     spool.close();
     expect(lost).toBe(3);
   });
-
-  /** Takes all the room that is left, to the last page. */
-  function fill(): void {
-    for (const size of [1024 * 1024, 64 * 1024, 4096]) {
-      for (let failed = false; !failed; ) {
-        try {
-          writeFileSync(filler(), Buffer.alloc(size), { flag: 'a' });
-        } catch {
-          failed = true;
-        }
-      }
-    }
-  }
 });

@@ -52,7 +52,8 @@ export interface Change extends Stock {
   readonly evictedThrough: ReadonlyMap<number, number>;
 }
 
-interface Row {
+/** A message in the file. */
+export interface MessageRow {
   readonly id: number;
   readonly topic: string;
   readonly payload: Buffer;
@@ -65,7 +66,7 @@ export class SpoolFile {
   readonly #db: Database;
   readonly #insert: Statement<[number, string, Buffer, number | null, number]>;
   readonly #delete: Statement<[number]>;
-  readonly #read: Statement<[number, number, number], Row>;
+  readonly #read: Statement<[number, number, number], MessageRow>;
   readonly #oldest: Statement<[number], { id: number; bytes: number }>;
   readonly #last: Statement<[], { id: number | null }>;
   readonly #openedAt = Date.now();
@@ -113,11 +114,7 @@ export class SpoolFile {
   }
 
   *read(after: number, until: number, count: number): Generator<SpooledMessage> {
-    for (const row of this.#read.iterate(after, until, count)) {
-      const { id, topic, payload, expires_at: expiresAt, came_at: cameAt } = row;
-      const message = { id, topic, payload, cameAt: cameAt ?? this.#openedAt };
-      yield expiresAt === null ? message : { ...message, expiresAt };
-    }
+    for (const row of this.#read.iterate(after, until, count)) yield messageOf(row, this.#openedAt);
   }
 
   /** All of it or, where it throws, nothing; durable when it answers. */
@@ -167,4 +164,11 @@ export class SpoolFile {
     const last = this.#last.get()?.id;
     return typeof last === 'number' ? this.#oldest.get(laneOf(last)) : undefined;
   }
+}
+
+/** `openedAt`: taken for the time of coming where the row has none; Unix time in ms. */
+export function messageOf(row: MessageRow, openedAt: number): SpooledMessage {
+  const { id, topic, payload, expires_at: expiresAt, came_at: cameAt } = row;
+  const message = { id, topic, payload, cameAt: cameAt ?? openedAt };
+  return expiresAt === null ? message : { ...message, expiresAt };
 }

@@ -5,7 +5,7 @@
 import { existsSync, renameSync, rmSync } from 'node:fs';
 import { type Database, DatabaseError, openDatabase } from '../../lib/sqlite.js';
 import type { SpooledMessage } from './spool.js';
-import { SPOOL_SCHEMA_VERSION, SpoolFile } from './spool-file.js';
+import { type MessageRow, messageOf, SPOOL_SCHEMA_VERSION, SpoolFile } from './spool-file.js';
 
 const BATCH = 256;
 const FARTHEST = 2 ** 53;
@@ -92,31 +92,28 @@ function rescue(aside: string, to: SpoolFile): number {
   }
 }
 
-interface Row {
-  readonly id: number;
-  readonly topic: string;
-  readonly payload: Buffer;
-  readonly expires_at: number | null;
-  readonly came_at: number | null;
-}
-
 /** Every row that can be read, once; not in order. */
 function readableRows(db: Database, take: (message: SpooledMessage) => void): void {
-  const upwards = db.prepare<[number], Row>('SELECT * FROM message WHERE id > ? ORDER BY id');
-  const downwards = db.prepare<[number, number], Row>(
+  const upwards = db.prepare<[number], MessageRow>('SELECT * FROM message WHERE id > ? ORDER BY id');
+  const downwards = db.prepare<[number, number], MessageRow>(
     'SELECT * FROM message WHERE id > ? AND id < ? ORDER BY id DESC',
   );
   const next = db.prepare<[number], { id: number }>(
     'SELECT id FROM message WHERE id > ? ORDER BY id LIMIT 1',
   );
+  const openedAt = Date.now();
   /** Answers the last id, and whether it ended at a damaged place: also where ids don't go on as they should. */
-  const readAll = (rows: Iterable<Row>, from: number, sign: 1 | -1): { last: number; isAll: boolean } => {
+  const readAll = (
+    rows: Iterable<MessageRow>,
+    from: number,
+    sign: 1 | -1,
+  ): { last: number; isAll: boolean } => {
     let last = from;
     try {
       for (const row of rows) {
         if ((row.id - last) * sign <= 0) return { last, isAll: false };
         last = row.id;
-        if (typeof row.topic === 'string' && Buffer.isBuffer(row.payload)) take(messageOf(row));
+        if (typeof row.topic === 'string' && Buffer.isBuffer(row.payload)) take(messageOf(row, openedAt));
       }
       return { last, isAll: true };
     } catch (error) {
@@ -148,9 +145,4 @@ function firstReadable(
     }
   }
   return undefined;
-}
-
-function messageOf({ id, topic, payload, expires_at: expiresAt, came_at: cameAt }: Row): SpooledMessage {
-  const message = { id, topic, payload, cameAt: cameAt ?? Date.now() };
-  return expiresAt === null ? message : { ...message, expiresAt };
 }
