@@ -5,12 +5,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MqttServer } from '../../../greengrass/core/broker/mqtt-server.js';
 import { Router } from '../../../greengrass/core/router/router.js';
 import { compileTable } from '../../../greengrass/core/router/subscription-table.js';
+import { freePort } from '../../../greengrass/dev/programs.js';
 import { silentLogger } from '../../../greengrass/lib/log.js';
 import { PACKAGE_ROOT } from '../../../greengrass/lib/package-root.js';
 import { run } from '../../../greengrass/lib/subprocess.js';
@@ -156,14 +157,6 @@ async function ours(folder: string, language: 'python' | 'nodejs'): Promise<[num
     await server.stop();
     await bench.close();
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  return typeof address === 'object' && address ? address.port : 0;
 }
 
 function canConnect(port: number): Promise<boolean> {

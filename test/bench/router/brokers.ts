@@ -2,10 +2,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../../../greengrass/dev/programs.js';
 import { waitFor } from '../../support/wait-for.js';
 import { type Fixture, mosquittoAcl, writeConfig } from './fixture.js';
 import { onProcessor } from './processor.js';
@@ -91,14 +92,6 @@ function running(child: ChildProcess, port: number): RunningBroker {
       await ended;
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  return typeof address === 'object' && address ? address.port : 0;
 }
 
 function canConnect(port: number): Promise<boolean> {
